@@ -1,0 +1,71 @@
+"""The authority: endorses a proposal by a signed tag (spec 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gitledger.errors import Refused
+from gitledger.exchange import remotes
+from gitledger.roles.place import Place
+from gitledger.roles.proposer import ident
+from gitledger.rules import endorsement, queue, tags
+from gitledger.rules.endorsement import Demand, Endorsement
+from gitledger.rules.proposal import NAMESPACE, Proposal
+from gitledger.rules.transition import Transition, apply
+from gitledger.signing.signers import Signer
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """What is to be endorsed: the transition of `proposal`, the endorsements there are, and how many are missing."""
+
+    proposal: Proposal
+    transition: Transition
+    endorsements: tuple[Endorsement, ...]
+
+    @property
+    def missing(self) -> tuple[tuple[Demand, int, tuple[str, ...]], ...]:
+        """Each unmet demand, how many it lacks, and which domains could endorse."""
+        endorsed = [(one.domain, one.key_id) for one in self.endorsements]
+        lacking = ((demand, *demand.missing(endorsed)) for demand in self.transition.demands)
+        return tuple(one for one in lacking if one[1])
+
+
+def look(place: Place, proposal: Proposal) -> Matter:
+    """What `proposal` would change now, after those it stands on, and which endorsements it has.
+
+    Raises Refused where it can't become valid: there is nothing to endorse then.
+    """
+    state = place.verified.state
+    waiting = queue.read(state, place.queue_refs())
+    for one in queue.read_line(state, proposal.oid, state.policy.limits.pending_per_domain):
+        policy, transition = state.policy, apply(state, one)
+        state = transition.after
+    have = endorsement.usable(waiting.endorsements.get(proposal.oid, ()), proposal, transition.demands, policy)
+    return Matter(proposal, transition, have)
+
+
+def endorse(place: Place, signer: Signer, matter: Matter, *, remote: str = "origin") -> str:
+    """Sign and push the endorsement of `matter.proposal`; returns what the host said.
+
+    Raises Refused (`endorsement-does-not-count`) where the key is no authority's.
+    """
+    proposal = matter.proposal
+    who = endorsement.who(matter.transition.demands, place.verified.state.policy)
+    domain = next((domain for domain, key_id in who if key_id == signer.key.key_id), None)
+    if domain is None:
+        raise Refused(
+            "endorsement-does-not-count",
+            f"{signer.key.key_id} is no authority's key",
+            "sign with the key that ledger/policy.yaml names: --key KEY",
+        )
+    payload = tags.compose(
+        proposal,
+        endorsement.VERB,
+        f"Endorse {proposal.summary}",
+        (f"{endorsement.WORD}: {proposal.hash}",),
+        ident(place, "COMMITTER", signer),
+    )
+    oid = place.store.write("tag", payload + signer.sign(payload, NAMESPACE))
+    ref = f"refs/endorsements/{proposal.oid}/{domain}"
+    return remotes.push(place.store, place.remote(remote), {ref: oid}, force=True).said

@@ -1,0 +1,118 @@
+"""What a witness on this machine has signed for a ledger (spec 9): two versions of one number would be a fork.
+
+Kept per ledger, not per clone, in `$XDG_STATE_HOME/gitledger/<ledger id in hex>/`:
+
+    emitted.json      the last snapshot that was signed here and published
+    pending.bundle    what was signed here and perhaps not yet published: a Git bundle on top of that
+
+What was signed is kept, synced to disk, before it is pushed, so that a crash in between publishes the same bytes at the
+next run. The lock keeps two emissions on one machine apart.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitledger.errors import Failed, Refused
+from gitledger.objects.store import Store
+from gitledger.roles.place import sync_directory, write_durably
+from gitledger.rules.state import Snapshot
+
+SIGNED = "refs/gitledger/signed"
+"""Holds what is signed and not yet published, in the repository that emits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """The last snapshot that this machine published: its number and its commit."""
+
+    number: int
+    oid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The journal of one ledger on this machine, in `directory`."""
+
+    directory: Path
+
+    @classmethod
+    def of(cls, anchor: str) -> Journal:
+        """The journal of the ledger whose id is `anchor`."""
+        home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        return cls(Path(home) / "gitledger" / anchor.removeprefix("sha256:"))
+
+    @property
+    def last(self) -> Emitted | None:
+        """The last snapshot published from here; None where this machine never emitted. Raises Failed if damaged."""
+        try:
+            said = json.loads((self.directory / "emitted.json").read_bytes())
+            return Emitted(said["number"], said["oid"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            raise Failed(
+                "journal-damaged",
+                f"{self.directory}/emitted.json can't be read",
+                "restore it from a backup; if it is lost, move it away and run gitledger emit --first-here",
+            ) from None
+
+    def published(self, number: int, oid: str) -> None:
+        """Note that snapshot `number`, the commit `oid`, is public; nothing is pending after it."""
+        write_durably(self.directory / "emitted.json", json.dumps({"number": number, "oid": oid}) + "\n")
+        self._pending.unlink(missing_ok=True)
+
+    @property
+    def _pending(self) -> Path:
+        return self.directory / "pending.bundle"
+
+    def keep(self, store: Store, base: Snapshot, tip: Snapshot) -> None:
+        """Keep what was signed on `base`, up to `tip`, whose objects are in `store`, before anybody can see it."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        draft = self.directory / "pending.new"
+        store.update([(SIGNED, tip.oid, None)])
+        store.git("bundle", "create", "--quiet", str(draft), SIGNED, f"^{base.oid}")
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(self._pending)
+        sync_directory(self.directory)
+
+    def pending(self, store: Store) -> str | None:
+        """Bring what is pending into `store`; the oid of its tip, or None. Raises Failed where it doesn't fit."""
+        if not self._pending.exists():
+            return None
+        fetched = store.git(
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            str(self._pending),
+            f"+{SIGNED}:{SIGNED}",
+            check=False,
+        )
+        if fetched.returncode:
+            raise Failed(
+                "pending-unreadable",
+                f"what was signed and not yet published does not fit here: {fetched.stderr.decode(errors='replace')}",
+                f"fetch the newest snapshots first; the bundle is {self._pending}",
+            )
+        return store.resolve(SIGNED)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the journal alone. Raises Refused (`emitting`) while another emission on this machine has it."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Refused(
+                    "emitting", "another emission for this ledger is running on this machine", "wait until it is done"
+                ) from None
+            yield

@@ -1,0 +1,152 @@
+"""A repository that holds a ledger, and what it remembers of trust (spec 10, Consumer; spec 11).
+
+A *host* is the bare repository that people push to: its branch is what its hooks let through. A *clone* is a
+consumer's repository: it keeps the anchor it was given and the snapshot that it verified in files of its own git
+directory, and its branch and tags follow that. Whatever was interrupted between the two, `settle` finishes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from gitledger.errors import Failed, Usage
+from gitledger.objects.codec import digest
+from gitledger.objects.store import Store
+from gitledger.rules.advance import pinned
+from gitledger.rules.state import Snapshot
+
+INCOMING = "refs/gitledger/incoming/"
+QUEUES = ("refs/proposals/", "refs/endorsements/", "refs/refusals/")
+
+Role = Literal["host", "clone"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A host or a clone. `anchor` is the ledger id, `name` the ledger's name, `store` its objects and refs."""
+
+    store: Store
+    role: Role
+    anchor: str
+    name: str
+
+    @classmethod
+    def open(cls, path: Path) -> Place:
+        """The ledger in the repository at `path` or above it. Raises Usage (`not-a-ledger`), Unsound."""
+        return cls.of(Store.open(path))
+
+    @classmethod
+    def of(cls, store: Store) -> Place:
+        """The ledger in the repository of `store`."""
+        try:
+            said = json.loads((store.git_dir / "gitledger" / "ledger.json").read_bytes())
+        except FileNotFoundError:
+            raise Usage(
+                "not-a-ledger",
+                f"{store.git_dir} holds no ledger",
+                "gitledger clone URL DIR --anchor sha256:…   or   gitledger init DIR …",
+            ) from None
+        except ValueError:
+            raise Failed("ledger-file-unreadable", f"{store.git_dir}/gitledger/ledger.json is damaged") from None
+        return cls(store, said["role"], said["anchor"], said["name"])
+
+    def establish(self) -> None:
+        """Write down what this place is. Everything else of it must be there before."""
+        said = {"anchor": self.anchor, "name": self.name, "role": self.role}
+        write_durably(self.directory / "ledger.json", json.dumps(said, sort_keys=True) + "\n")
+
+    @property
+    def directory(self) -> Path:
+        """Where the ledger's own files stand in the git directory."""
+        return self.store.git_dir / "gitledger"
+
+    @property
+    def branch(self) -> str:
+        """The branch that holds the snapshots, as a full ref name."""
+        return f"refs/heads/{self.name}"
+
+    def tag(self, number: int) -> str:
+        """The tag of a snapshot, as a full ref name."""
+        return f"refs/tags/{self.name}@{number}"
+
+    @cached_property
+    def verified(self) -> Snapshot:
+        """The newest snapshot that is verified here. Raises Failed where this place has none."""
+        if self.role == "host":
+            oid = self.store.resolve(self.branch)
+            if oid is None:
+                raise Failed("no-branch", f"{self.branch} is missing", "restore the host from a mirror or a clone")
+            return pinned(self.store, oid, digest(self.store.read(oid, "commit")))
+        try:
+            said = json.loads((self.directory / "verified.json").read_bytes())
+            return pinned(self.store, said["oid"], said["hash"])
+        except (FileNotFoundError, ValueError, KeyError):
+            raise Failed(
+                "nothing-verified",
+                f"{self.directory}/verified.json is missing or damaged",
+                "gitledger verify --from-genesis",
+            ) from None
+
+    def advanced(self, snapshot: Snapshot) -> Place:
+        """This place once `snapshot`, which `advance` reached from `verified`, is remembered and the refs moved."""
+        said = {"hash": snapshot.hash, "number": snapshot.number, "oid": snapshot.oid}
+        write_durably(self.directory / "verified.json", json.dumps(said, sort_keys=True) + "\n")
+        place = Place(self.store, self.role, self.anchor, self.name)
+        place.settle()
+        return place
+
+    def settle(self) -> None:
+        """Make branch and tags follow the verified snapshot, in one transaction; finishes what was interrupted."""
+        snapshot = self.verified
+        refs = self.store.refs(f"refs/tags/{self.name}@")
+        missing: list[tuple[str, str | None, str | None]] = []
+        for number in range(snapshot.number, -1, -1):
+            row = snapshot.state.line.row(self.store, number)
+            if refs.get(self.tag(number)) == row.snapshot:
+                break
+            missing.append((self.tag(number), row.snapshot, None))
+        missing.reverse()  # oldest first: whatever a crash leaves undone is above what is done
+        if self.store.resolve(self.branch) != snapshot.oid:
+            missing.append((self.branch, snapshot.oid, None))
+        if missing:
+            self.store.update(missing)
+
+    def remote(self, name: str) -> str:
+        """Where a push from here goes: a clone's remote, or the host itself, whose hooks decide there, too."""
+        return name if self.role == "clone" else str(self.store.git_dir)
+
+    def queue_refs(self, remote: str = "origin") -> Mapping[str, str]:
+        """Proposals, endorsements and refusals as the host names them: its own, or those fetched from `remote`."""
+        prefix = "" if self.role == "host" else f"{INCOMING}{remote}/"
+        found: dict[str, str] = {}
+        for queue in QUEUES:
+            kept = prefix + queue.removeprefix("refs/") if prefix else queue
+            found |= {queue + ref.removeprefix(kept): oid for ref, oid in self.store.refs(kept).items()}
+        return found
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Replace the file at `path` by `text` so that after a crash it holds the old text or the new, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    with draft.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Bring the names in the directory at `path` to disk."""
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,217 @@
+"""The proposer: commits what is staged, pushes it, withdraws it; edits the domain's manifest (spec 4, 3.2).
+
+Everything here is what stock git does with `commit -S` and `push`; it adds the tree digest and tells before the push
+what the host would say.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitledger.documents.manifest import PROOF_NAMESPACE, Manifest, ManifestKey, Role, proof_message
+from gitledger.errors import Failed, Refused, Usage
+from gitledger.exchange import remotes
+from gitledger.objects.codec import Ident, compose_commit, paragraphs, sign_commit
+from gitledger.objects.trees import Tree
+from gitledger.roles.place import Place
+from gitledger.rules import queue, refusal
+from gitledger.rules.proposal import NAMESPACE, Permit, Proposal
+from gitledger.rules.transition import Transition, apply
+from gitledger.signing.keys import PublicKey
+from gitledger.signing.signers import Signer
+
+_TRAILER = re.compile(r"[A-Za-z][A-Za-z0-9-]*: .*")
+_TOPIC_JUNK = re.compile(r"[^a-z0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A proposal that was made: its ref on the host, its local branch, what it would do, what the host said."""
+
+    proposal: Proposal
+    transition: Transition
+    ref: str
+    branch: str
+    said: str
+
+
+def propose(
+    place: Place,
+    signer: Signer,
+    message: str,
+    *,
+    topic: str | None = None,
+    permit: Permit | None = None,
+    salt: int | None = None,
+    push: bool = True,
+    remote: str = "origin",
+) -> Proposed:
+    """Commit what is staged as a signed proposal on HEAD, on a branch of its own, and push it.
+
+    HEAD is a snapshot or a proposal of one's own. `salt` and `permit` become trailers where they are given. Nothing is
+    moved where the proposal is refused: by the rules here, or by the host. Raises Usage, Refused, Failed.
+    """
+    store, state = place.store, place.verified.state
+    _must_have_work_tree(place)
+    base = _head(place)
+    tree = _staged(place, base)
+    content = Tree.load(store, tree, like=state.tree).digest
+    text = _with_trailers(message, content, permit, salt)
+    author, committer = ident(place, "AUTHOR", signer), ident(place, "COMMITTER", signer)
+    payload = compose_commit(tree=tree, parents=(base,), author=author, committer=committer, mergetags=(), message=text)
+    oid = store.write("commit", sign_commit(payload, signer.sign(payload, NAMESPACE)))
+    line = queue.read_line(state, oid, state.policy.limits.pending_per_domain)
+    for one in line:
+        transition = apply(state, one)
+        state = transition.after
+    branch = _branch(place, topic or "", message)
+    ref = f"refs/proposals/{transition.who.domain}/{branch.rpartition('/')[2]}"
+    if not queue.PROPOSAL_REF.fullmatch(ref):
+        raise Usage("topic", f"{branch.rpartition('/')[2]!r} is no topic", "--topic fix-typo")
+    said = remotes.push(store, place.remote(remote), {ref: oid}, force=True).said if push else ""
+    store.update([(f"refs/heads/{branch}", oid, None)], message=f"propose: {line[-1].summary}")
+    store.git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
+    return Proposed(line[-1], transition, ref, branch, said)
+
+
+def withdraw(place: Place, signer: Signer, proposal: Proposal, *, remote: str = "origin") -> str:
+    """Withdraw `proposal` from the queue, and return what the host said. Raises Refused."""
+    payload = refusal.withdraw(proposal, ident(place, "COMMITTER", signer))
+    content = payload + signer.sign(payload, NAMESPACE)
+    refusal.read(content, proposal, place.verified.state)
+    oid = place.store.write("tag", content)
+    return remotes.push(place.store, place.remote(remote), {f"refs/refusals/{proposal.oid}": oid}).said
+
+
+def find(place: Place, named: str) -> Proposal:
+    """The waiting proposal that `named` means: an oid or the beginning of one, a ref, `domain/topic` or a topic.
+
+    A ref stands for its tip. Raises Refused (`not-waiting`, `ambiguous`).
+    """
+    waiting = queue.read(place.verified.state, place.queue_refs())
+    found = {one.oid: one for one in waiting.proposals.values() if len(named) >= 4 and one.oid.startswith(named)}
+    for ref, line in waiting.lines.items():
+        if line and (ref == named or ref.endswith(f"/{named}")):
+            found[line[-1].oid] = line[-1]
+    if not found:
+        raise Refused("not-waiting", f"no proposal {named} waits", "gitledger fetch; gitledger proposals")
+    if len(found) > 1:
+        raise Refused("ambiguous", f"{named} may be any of {', '.join(sorted(found))}", "write more of it")
+    return next(iter(found.values()))
+
+
+def found_domain(domain: str, key: PublicKey, name: str = "root") -> Manifest:
+    """The manifest that registers `domain` with one key, its root and publisher."""
+    return Manifest.of(domain, (ManifestKey(name=name, key=key.text, roles=("root", "publisher")),))
+
+
+def with_key(manifest: Manifest, name: str, key: PublicKey, roles: tuple[Role, ...], proof: str | None) -> Manifest:
+    """The manifest with one more key. `proof` is its consent, armour, where it does not sign the proposal."""
+    entry = ManifestKey(name=name, key=key.text, roles=roles, proof=proof)
+    return Manifest.of(manifest.domain_id, (*manifest.keys, entry))
+
+
+def without_key(manifest: Manifest, name: str) -> Manifest:
+    """The manifest without the key called `name` (or with that key id). Raises Refused where it has none."""
+    kept = tuple(key for key in manifest.keys if name not in (key.name, key.key_id))
+    if len(kept) == len(manifest.keys):
+        raise Refused(
+            "no-such-key", f"{manifest.domain_id} has no key {name}", f"gitledger domain show {manifest.domain_id}"
+        )
+    return Manifest.of(manifest.domain_id, kept)
+
+
+def prove(place: Place, signer: Signer, domain: str) -> str:
+    """The armour by which the signer's key consents to belong to `domain` in this ledger (spec 3.2)."""
+    return signer.sign(proof_message(place.anchor, domain), PROOF_NAMESPACE).decode()
+
+
+def stage(place: Place, path: str, text: str) -> Path:
+    """Write `text` to `path` (as in the tree) in the work tree and stage it; returns the file."""
+    root = _must_have_work_tree(place)
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    place.store.git("add", "--", path)
+    return file
+
+
+def ident(place: Place, who: str, signer: Signer) -> Ident:
+    """The ident that git would write as `AUTHOR` or `COMMITTER`; the domain's where git has none."""
+    answer = place.store.git("var", f"GIT_{who}_IDENT", check=False)
+    if answer.returncode == 0:
+        return Ident.parse(answer.stdout.rstrip(b"\n"))
+    record = place.verified.state.record(signer.key.key_id)
+    if record is None:
+        raise Failed(
+            "no-ident", "git does not know who you are", "git config user.name NAME; git config user.email ADDRESS"
+        )
+    name = place.name
+    now = place.store.git(
+        "-c", f"user.name={record.domain_id}", "-c", f"user.email={record.domain_id}@{name}", "var", f"GIT_{who}_IDENT"
+    )
+    return Ident.parse(now.stdout.rstrip(b"\n"))
+
+
+def _must_have_work_tree(place: Place) -> Path:
+    if place.store.work_tree is None:
+        raise Usage("no-work-tree", f"{place.store.git_dir} is bare: there is nothing staged in it", "work in a clone")
+    return place.store.work_tree
+
+
+def _head(place: Place) -> str:
+    oid = place.store.resolve("HEAD")
+    if oid is None:
+        raise Failed("no-head", "HEAD points to nothing", f"git checkout --detach {place.verified.name}")
+    return oid
+
+
+def _staged(place: Place, base: str) -> str:
+    written = place.store.git("write-tree", check=False)
+    if written.returncode:
+        raise Refused(
+            "unmerged", f"the index can't be committed: {written.stderr.decode(errors='replace').strip()}", "git status"
+        )
+    tree = written.stdout.decode().strip()
+    if tree == place.store.git("rev-parse", f"{base}^{{tree}}").stdout.decode().strip():
+        raise Refused("nothing-staged", "nothing is staged: the index is as HEAD has it", "git add PATH, then again")
+    return tree
+
+
+def _with_trailers(message: str, content: str, permit: Permit | None, salt: int | None) -> str:
+    """The message with our trailers in its last paragraph, which they share with other trailers."""
+    text = message.strip("\n")
+    if not text.strip():
+        raise Usage("no-message", "a proposal needs a message", 'gitledger propose -m "What and why"')
+    lines = [f"Ledger-Content: {content}"]
+    if permit is not None:
+        lines.append(f"Ledger-Reorder: {permit}")
+    if salt is not None:
+        lines.append(f"Ledger-Salt: {salt}")
+    parts = paragraphs(text)
+    shared = len(parts) > 1 and all(_TRAILER.fullmatch(line) for line in parts[-1])
+    return text + ("\n" if shared else "\n\n") + "\n".join(lines) + "\n"
+
+
+def _branch(place: Place, topic: str, message: str) -> str:
+    """The local branch for the proposal: the one that is checked out, or `proposals/<topic>`."""
+    head = place.store.head()
+    current = head.removeprefix("refs/heads/") if head.startswith("refs/heads/") else ""
+    if current == place.name:
+        raise Usage(
+            "on-the-branch", f"{place.name} is checked out, and only snapshots move it", "git checkout --detach"
+        )
+    if current and topic in ("", current.rpartition("/")[2]):
+        return current
+    if not topic:
+        topic = _TOPIC_JUNK.sub("-", message.strip().split("\n", 1)[0].lower()).strip("-")[:40].strip("-") or "proposal"
+    branch = f"proposals/{topic}"
+    if not current and place.store.resolve(f"refs/heads/{branch}") is not None:
+        raise Refused(
+            "topic-taken",
+            f"there is a branch {branch} already",
+            f"git switch {branch} to go on with it, or --topic ANOTHER",
+        )
+    return branch

@@ -1,0 +1,196 @@
+"""A commit that became a proposal: its form, its trailers and its signature (spec 4).
+
+Nothing here knows a snapshot. Whether the proposal is possible now is decided by `rules/transition.py`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gitledger.errors import Malformed, Refused
+from gitledger.objects.codec import Commit, digest, last_paragraph
+from gitledger.objects.trees import Objects
+from gitledger.signing import sshsig
+from gitledger.signing.keys import PublicKey
+
+NAMESPACE = "git"
+SUMMARY_CHARACTERS = 200
+SALT_LIMIT = 1 << 63
+
+_TRAILER = re.compile(r"Ledger-([A-Za-z]+): (.*)")
+_SALT = re.compile(r"[1-9][0-9]{0,18}")
+_SNAPSHOT = re.compile(r"([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)@(0|[1-9][0-9]{0,18})")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+UNSIGNED = (
+    "git config gpg.format ssh\n"
+    "git config user.signingkey ~/.ssh/id_ed25519.pub\n"
+    "git config commit.gpgsign true\n"
+    "git commit --amend -S --no-edit"
+)
+
+
+class Permit(StrEnum):
+    """What may have happened since the base (spec 4, `Ledger-Reorder`)."""
+
+    NEVER = "never"
+    UNCHANGED = "unchanged"
+    ANY = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A signed commit with one parent. `hash` is the proposal hash, `key` made its signature.
+
+    `declared_salt` is 0 where no trailer gives one; `expires` is a ledger name and a number, or None;
+    `content` a tree digest and `domain` a domain id, each empty where no trailer gives one.
+    """
+
+    oid: str
+    hash: str
+    commit: Commit
+    key: PublicKey
+    declared_salt: int
+    permit: Permit
+    expires: tuple[str, int] | None
+    content: str
+    domain: str
+
+    @property
+    def base(self) -> str:
+        """The commit it stands on."""
+        return self.commit.parents[0]
+
+    @property
+    def summary(self) -> str:
+        """The first line of the message."""
+        return self.commit.message.split("\n", 1)[0]
+
+    @property
+    def seconds(self) -> int:
+        """The committer time, in seconds since 1970."""
+        return self.commit.committer.seconds
+
+    def salt(self, previous: int) -> int:
+        """The salt: declared, or the committer time, or one more than that of the proposal before (0: none)."""
+        salt = self.declared_salt or max(self.seconds, previous + 1)
+        if not 0 < salt < SALT_LIMIT:
+            raise Refused("salt-range", f"the salt {salt} is not between 1 and 2^63", "set Ledger-Salt in the message")
+        return salt
+
+
+def read(objects: Objects, oid: str) -> Proposal:
+    """Read the commit `oid` as a proposal and verify its signature.
+
+    Raises Malformed for what has not the form of a proposal, Refused where the signature is missing or wrong.
+    """
+    content = objects.read(oid, "commit")
+    commit = Commit.parse(content)
+    must_have_base(commit)
+    if commit.mergetags:
+        raise Malformed("proposal-headers", "a proposal has no mergetag header")
+    _must_have_summary(commit.message)
+    trailers = _trailers(commit.message)
+    if not commit.signature:
+        raise Refused("unsigned", "the commit is not signed", UNSIGNED)
+    signature = sshsig.parse(commit.signature)
+    sshsig.verify(signature, commit.payload, NAMESPACE)
+    return Proposal(
+        oid=oid,
+        hash=digest(content),
+        commit=commit,
+        key=signature.key,
+        declared_salt=_salt(trailers.get("Salt")),
+        permit=_permit(trailers.get("Reorder")),
+        expires=_expires(trailers.get("Expires")),
+        content=_matching(_DIGEST, "Content", trailers.get("Content")),
+        domain=_matching(_DOMAIN, "Domain", trailers.get("Domain")),
+    )
+
+
+def must_have_base(commit: Commit) -> None:
+    """Raise Malformed (`proposal-parents`) unless the commit has exactly one parent."""
+    if len(commit.parents) != 1:
+        raise Malformed(
+            "proposal-parents",
+            f"a proposal has exactly one parent, its base; this commit has {len(commit.parents)}",
+            "git -c commit.gpgsign=true rebase SNAPSHOT   (a merge that git pull made goes away)",
+        )
+
+
+def _must_have_summary(message: str) -> None:
+    first = message.split("\n", 1)[0]
+    if not first:
+        raise Malformed("summary-empty", "the message's first line is empty", "git commit --amend")
+    if len(first) > SUMMARY_CHARACTERS:
+        raise Malformed(
+            "summary-too-long",
+            f"the message's first line has {len(first)} characters, 200 are allowed",
+            "git commit --amend   (a short first line, an empty line, then the rest)",
+        )
+    if any(unicodedata.category(character) == "Cc" for character in first):
+        raise Malformed("summary-control", "the message's first line holds a control character", "git commit --amend")
+
+
+def _trailers(message: str) -> dict[str, str]:
+    """The `Ledger-` lines of the last paragraph, by name. Any other line that begins so is refused."""
+    found: dict[str, str] = {}
+    lines = last_paragraph(message)
+    for line in lines:
+        if not line.startswith("Ledger-"):
+            continue
+        match = _TRAILER.fullmatch(line)
+        name = match[1] if match else ""
+        if match is None or name not in ("Salt", "Reorder", "Expires", "Content", "Domain"):
+            raise Malformed(
+                "trailer-unknown",
+                f"unknown trailer {line[:80]!r}",
+                "the trailers are Ledger-Salt, -Reorder, -Expires, -Content and -Domain, as in `Ledger-Salt: 42`",
+            )
+        if name in found:
+            raise Malformed("trailer-repeated", f"the trailer Ledger-{name} stands twice", "git commit --amend")
+        found[name] = match[2]
+    lines_like_trailers = sum(line.lower().startswith("ledger-") for line in message.split("\n"))
+    if lines_like_trailers != len(found):
+        raise Malformed(
+            "trailer-place",
+            "a line that begins with `Ledger-` stands outside the last paragraph of the message, or in other case",
+            "git commit --amend   (trailers stand together in the last paragraph, after an empty line)",
+        )
+    return found
+
+
+def _salt(value: str | None) -> int:
+    if value is None:
+        return 0
+    if not _SALT.fullmatch(value) or int(value) >= SALT_LIMIT:
+        raise Malformed("trailer-value", f"Ledger-Salt is {value!r}, not a number from 1 to 2^63 - 1")
+    return int(value)
+
+
+def _permit(value: str | None) -> Permit:
+    if value is None:
+        return Permit.UNCHANGED
+    try:
+        return Permit(value)
+    except ValueError:
+        raise Malformed("trailer-value", f"Ledger-Reorder is {value!r}, not never, unchanged or any") from None
+
+
+def _expires(value: str | None) -> tuple[str, int] | None:
+    if value is None:
+        return None
+    match = _SNAPSHOT.fullmatch(value)
+    if match is None or int(match[2]) >= SALT_LIMIT:
+        raise Malformed("trailer-value", f"Ledger-Expires is {value!r}, not a snapshot name like common@42")
+    return match[1], int(match[2])
+
+
+def _matching(form: re.Pattern[str], name: str, value: str | None) -> str:
+    if value is not None and not form.fullmatch(value):
+        raise Malformed("trailer-value", f"Ledger-{name} is {value!r}, which is not in its form")
+    return value or ""

@@ -1,0 +1,79 @@
+"""A tag that decides a proposal without a number: the witness's refusal, or the proposer's withdrawal (spec 9).
+
+Both are receipts. They bind the host's queue and no part of validity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gitledger.errors import LedgerError, Refused
+from gitledger.objects.codec import Ident, Tag
+from gitledger.rules import tags
+from gitledger.rules.proposal import Proposal
+from gitledger.rules.state import State
+
+REFUSED = "refused"
+WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A receipt on the proposal `proposal`: `verb` is `refused` or `withdrawn`.
+
+    `at` is the snapshot name and `reason` the rule and the sentence of a refusal; both empty in a withdrawal.
+    `seconds` is the tagger's time.
+    """
+
+    proposal: str
+    verb: str
+    at: str
+    reason: str
+    seconds: int
+
+
+def refuse(proposal: Proposal, at: str, error: LedgerError, tagger: Ident) -> bytes:
+    """What the witness signs to refuse `proposal` at snapshot `at` for what `error` says."""
+    sentence = f"{error.subject}: {error.what}" if error.subject else error.what
+    reason = f"Reason: {error.rule} {' '.join(sentence.split())}"
+    return tags.compose(
+        proposal,
+        REFUSED,
+        f"Refuse {proposal.summary}",
+        (f"Refuses: {proposal.hash}", f"At: {at}", reason),
+        tagger,
+    )
+
+
+def withdraw(proposal: Proposal, tagger: Ident) -> bytes:
+    """What a publisher of the proposer's domain signs to withdraw `proposal`."""
+    return tags.compose(proposal, WITHDRAWN, f"Withdraw {proposal.summary}", (f"Withdraws: {proposal.hash}",), tagger)
+
+
+def read(content: bytes, proposal: Proposal, state: State) -> Refusal:
+    """Read the tag `content` as a refusal or withdrawal of `proposal`, by who may say so in `state`.
+
+    Raises Malformed for another form, Refused (`refusal-key`) for another's signature.
+    """
+    verb = Tag.parse(content).name.split("/")[0]
+    if verb == WITHDRAWN:
+        signed = tags.read(content, proposal, WITHDRAWN, "Withdraws")
+        if signed.key.key_id not in _withdrawers(proposal, state):
+            raise Refused(
+                "withdrawal-key",
+                f"{signed.key.key_id} is no publisher of the proposer's domain",
+                "sign with a publisher's key of the domain that proposed it",
+            )
+        return Refusal(proposal.oid, WITHDRAWN, "", "", signed.tagger.seconds)
+    signed = tags.read(content, proposal, REFUSED, "Refuses")
+    if signed.key.key_id != state.witness.pubkey_id:
+        raise Refused("refusal-key", f"{signed.key.key_id} is not the witness, who alone refuses")
+    return Refusal(proposal.oid, REFUSED, signed.value("At"), signed.value("Reason"), signed.tagger.seconds)
+
+
+def _withdrawers(proposal: Proposal, state: State) -> frozenset[str]:
+    """The key ids that may withdraw: publishers of the domain; for a new one, the key that proposed it."""
+    record = state.record(proposal.key.key_id)
+    if record is None:
+        return frozenset({proposal.key.key_id})
+    return frozenset(state.holders(record.domain_id, "publisher"))

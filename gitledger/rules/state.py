@@ -1,0 +1,186 @@
+"""What one snapshot says: number, policy, witness, domains and keys, all read from its tree (spec 3).
+
+A `State` is a value that anyone may compute, trusted or only supposed; a `Snapshot` is a state whose commit went
+through one of the doors of `rules/advance.py`. Only they make one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from gitledger.documents.certificate import Record
+from gitledger.documents.ledgerfile import LedgerFile
+from gitledger.documents.manifest import Manifest
+from gitledger.documents.policy import Policy
+from gitledger.documents.witness import Witness
+from gitledger.errors import Malformed, Refused, about
+from gitledger.objects.codec import Commit
+from gitledger.objects.trees import File, Objects, Tree
+from gitledger.rules.entry import Entry
+from gitledger.rules.line import Line
+from gitledger.signing.keys import PublicKey
+
+POLICY = "ledger/policy.yaml"
+WITNESS = "ledger/witness.yaml"
+LEDGER = "ledger/ledger.yaml"
+ATTRIBUTES = ".gitattributes"
+FORMAT = 1
+"""The format of the ledger that this software knows."""
+
+_DOCUMENT_BYTES = 1 << 20
+_REMEMBERED = 1024
+
+T = TypeVar("T")
+
+
+class _Parsed:
+    """Documents by blob id: parsed once, however many snapshots carry them."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, str], Any] = {}
+
+    def get(self, parse: Callable[[bytes], T], file: File, objects: Objects) -> T:
+        key = (parse, file.oid)
+        if key not in self._known:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[key] = parse(file.content(objects))
+        known: T = self._known[key]
+        return known
+
+
+_parsed = _Parsed()
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What snapshot `number` of the ledger `name` says; trusted only inside a `Snapshot`.
+
+    `ledger_id` is the digest of genesis; `line` ends in `number`. Reading a document raises Malformed where it is
+    not in its form, Unsound where the repository lacks the object.
+    """
+
+    objects: Objects
+    ledger_id: str
+    name: str
+    number: int
+    tree: Tree
+    line: Line
+
+    @property
+    def snapshot_name(self) -> str:
+        """`common@42`."""
+        return f"{self.name}@{self.number}"
+
+    @property
+    def policy(self) -> Policy:
+        """The Common policy artifact (spec 3.1)."""
+        return self._required(POLICY, Policy.parse)
+
+    @property
+    def witness(self) -> Witness:
+        """Who emits the next snapshot (spec 3.3)."""
+        return self._required(WITNESS, Witness.parse)
+
+    @property
+    def ledger(self) -> LedgerFile:
+        """`ledger/ledger.yaml`: the name and the format (spec 3)."""
+        return self._required(LEDGER, LedgerFile.parse)
+
+    def manifest(self, domain: str) -> Manifest | None:
+        """The manifest of a registered domain (spec 3.2), or None."""
+        return self._document(manifest_path(domain), Manifest.parse)
+
+    def record(self, key_id: str) -> Record | None:
+        """The certificate record of a key (spec 3.4), or None where no manifest ever held it."""
+        return self._document(Record.path_of(key_id), Record.parse)
+
+    def roles(self, key_id: str) -> frozenset[str]:
+        """What the key may do for its domain; nothing where it is unknown or revoked."""
+        record = self.record(key_id)
+        if record is None or record.status != "active":
+            return frozenset()
+        manifest = self.manifest(record.domain_id)
+        return manifest.roles_of(key_id) if manifest else frozenset()
+
+    def domains(self) -> tuple[str, ...]:
+        """Every registered domain, sorted."""
+        below = self.tree.get("domains")
+        return tuple(sorted(below.entries)) if isinstance(below, Tree) else ()
+
+    def holders(self, domain: str, role: str) -> tuple[str, ...]:
+        """The key ids of `domain` that have `role`, for messages that say who could."""
+        manifest = self.manifest(domain)
+        return tuple(key.key_id for key in manifest.keys if role in key.roles) if manifest else ()
+
+    def must_be_known_format(self) -> None:
+        """Stop at a ledger whose format this software does not know (spec 7)."""
+        if self.ledger.format != FORMAT:
+            raise Refused(
+                "unknown-format",
+                f"{self.snapshot_name} has format {self.ledger.format}, this gitledger knows {FORMAT}",
+                "install a newer gitledger: pip install --upgrade gitledger",
+            )
+
+    def must_be_active(self, domain: str, key_id: str, whose: str) -> PublicKey:
+        """The public key `key_id`, an active key of `domain`. `whose` names the holder in the refusal."""
+        record = self.record(key_id)
+        if record is None or record.domain_id != domain or record.status != "active":
+            raise Refused(
+                "key-not-active",
+                f"{whose} names {key_id}, which is no active key of {domain}",
+                f"name a key that stands in {manifest_path(domain)}",
+            )
+        return record.public
+
+    def _document(self, path: str, parse: Callable[[bytes], T]) -> T | None:
+        entry = self.tree.get(path)
+        if not isinstance(entry, File):
+            return None
+        with about(path):
+            if entry.mode != 0o100644:
+                raise Malformed("document-mode", "a document has mode 100644", f"chmod 644 {path}")
+            if entry.size(self.objects) > _DOCUMENT_BYTES:
+                raise Malformed("document-too-large", "a document has at most 1 MiB")
+            return _parsed.get(parse, entry, self.objects)
+
+    def _required(self, path: str, parse: Callable[[bytes], T]) -> T:
+        document = self._document(path, parse)
+        if document is None:
+            raise Malformed("document-missing", f"{self.snapshot_name} has no {path}")
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A snapshot that is trusted: it went through `advance`, `genesis` or `pinned` of `rules/advance.py`.
+
+    `oid` is its commit, `hash` the snapshot hash, `entry` what its message says.
+    """
+
+    state: State
+    oid: str
+    hash: str
+    commit: Commit
+    entry: Entry
+
+    @property
+    def name(self) -> str:
+        """`common@42`."""
+        return self.state.snapshot_name
+
+    @property
+    def number(self) -> int:
+        return self.state.number
+
+    @property
+    def seconds(self) -> int:
+        """The committer time, in seconds since 1970."""
+        return self.commit.committer.seconds
+
+
+def manifest_path(domain: str) -> str:
+    """Where the manifest of `domain` stands."""
+    return f"domains/{domain}/domain.yaml"

@@ -1,0 +1,277 @@
+"""The next tree: `apply(state N, proposal)` gives the state of N+1 or a refusal (spec 5).
+
+A pure function, in the order of the spec: change, permit, tree, right, documents, records. What it does not decide is
+whether enough endorsements are there: it returns what is demanded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from gitledger.documents.certificate import Record
+from gitledger.documents.manifest import Manifest, ManifestKey
+from gitledger.errors import Malformed, Refused, about
+from gitledger.objects.codec import Commit
+from gitledger.objects.trees import File, Tree
+from gitledger.rules import rights
+from gitledger.rules.endorsement import Demand
+from gitledger.rules.line import Row
+from gitledger.rules.proposal import Permit, Proposal
+from gitledger.rules.rights import Changes, Speaker
+from gitledger.rules.state import LEDGER, POLICY, State, manifest_path
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What accepting `proposal` on a state gives: `after`, the change it makes, who speaks, what it demands."""
+
+    proposal: Proposal
+    after: State
+    changes: Changes
+    who: Speaker
+    salt: int
+    demands: tuple[Demand, ...]
+
+
+def apply(before: State, proposal: Proposal) -> Transition:
+    """The transition from `before` (state N) by `proposal`.
+
+    Raises Refused, Malformed or Unsound; each names its rule and, where there is one, the path.
+    """
+    before.must_be_known_format()
+    _must_not_be_expired(before, proposal)
+    accepted_at, previous_salt = _base(before, proposal)
+    # 1. Change
+    base = _tree_of(before, proposal.base)
+    changes = _change(before, base, proposal)
+    # 2. Permit
+    _permit(before, base, proposal, accepted_at, changes)
+    _limits(before, changes)
+    # 3. Tree
+    tree = before.tree.apply({path: new for path, (_, new) in changes.items()})
+    supposed = _next(before, tree, proposal, salt := proposal.salt(previous_salt))
+    # 4. Right
+    who = rights.speaker(before, supposed, proposal, changes)
+    demands = rights.demands(before, supposed, who, changes)
+    # 5. Documents
+    manifests = _documents(before, supposed, changes)
+    # 6. Records
+    records = _records(before, proposal, manifests, salt)
+    written = {Record.path_of(key): File.of(record.encode()) for key, record in records.items()}
+    after = replace(supposed, tree=tree.apply(written))
+    return Transition(proposal, after, changes, who, salt, demands)
+
+
+def check_policy(state: State) -> None:
+    """What the policy of `state` needs from the rest of it (spec 3.1). Raises Refused."""
+    policy, witness = state.policy, state.witness
+    with about(POLICY):
+        for authority in policy.authorities:
+            state.must_be_active(authority.domain_id, authority.pubkey_id, f"the authority {authority.domain_id}")
+        if witness.pubkey_id in policy.revoked:
+            raise Refused(
+                "witness-revoked",
+                "revoked holds the key of the active witness",
+                "rotate to another witness first",
+            )
+        for rule in policy.paths:
+            for domain in rule.proposers if rule.proposers != "any" else ():
+                if state.manifest(domain) is None:
+                    raise Refused("proposer-unknown", f"the rule {rule.match} names {domain}, which is not registered")
+    state.must_be_active(witness.domain_id, witness.pubkey_id, "the witness")
+
+
+def _must_not_be_expired(before: State, proposal: Proposal) -> None:
+    if proposal.expires is None:
+        return
+    name, last = proposal.expires
+    if name != before.name:
+        raise Refused("expires-other-ledger", f"Ledger-Expires names {name}, this ledger is {before.name}")
+    if before.number + 1 > last:
+        raise Refused(
+            "expired",
+            f"it could be accepted up to {name}@{last}, the next snapshot is {name}@{before.number + 1}",
+            "git commit --amend with a later Ledger-Expires, or none",
+        )
+
+
+def _base(before: State, proposal: Proposal) -> tuple[int, int]:
+    """The number of the snapshot that is the base or accepted it, and the salt of the proposal before (0: none)."""
+    row = before.line.snapshot(before.objects, proposal.base)
+    if row is not None:
+        return row.number, 0
+    row = before.line.acceptance(before.objects, proposal.base)
+    if row is not None:
+        return row.number, row.salt
+    raise Refused(
+        "base-unknown",
+        f"the base {proposal.base} is neither a snapshot of this ledger nor a proposal that one accepted",
+        f"git fetch; git -c commit.gpgsign=true rebase --onto {before.snapshot_name} {proposal.base}",
+    )
+
+
+def _tree_of(before: State, oid: str) -> Tree:
+    tree = Commit.parse(before.objects.read(oid, "commit")).tree
+    return Tree.load(before.objects, tree, like=before.tree)
+
+
+def _change(before: State, base: Tree, proposal: Proposal) -> Changes:
+    proposed = Tree.load(before.objects, proposal.commit.tree, like=base)
+    limit = before.policy.limits.proposal_paths
+    changes = base.changes_to(proposed, limit=limit)
+    if not changes:
+        raise Refused("no-change", "the proposal changes nothing against its base", "git add something, then commit")
+    if proposal.content and proposal.content != base.apply({p: new for p, (_, new) in changes.items()}).digest:
+        raise Refused(
+            "content-digest",
+            "Ledger-Content is not the tree digest of the proposal's tree",
+            "leave the line out, or amend with gitledger propose",
+        )
+    return changes
+
+
+def _permit(before: State, base: Tree, proposal: Proposal, accepted_at: int, changes: Changes) -> None:
+    if proposal.permit is Permit.NEVER and accepted_at != before.number:
+        raise Refused(
+            "reorder-never",
+            f"Ledger-Reorder is never and the base stands at {before.name}@{accepted_at}, "
+            f"the newest snapshot is {before.snapshot_name}",
+            _rebase(before, proposal),
+        )
+    for path in changes:
+        if proposal.permit is Permit.ANY and not path.startswith("ledger/") and not _is_manifest(path):
+            continue
+        if before.tree.get(path) != base.get(path):
+            raise Refused(
+                "path-changed-since",
+                f"{path} was changed since the proposal's base",
+                _rebase(before, proposal),
+            )
+
+
+def _rebase(before: State, proposal: Proposal) -> str:
+    return f"git fetch; git -c commit.gpgsign=true rebase --onto {before.snapshot_name} {proposal.base}"
+
+
+def _limits(before: State, changes: Changes) -> None:
+    if set(changes) == {POLICY}:
+        return
+    limits = before.policy.limits
+    total = sum(new.size(before.objects) for _, new in changes.values() if new is not None)
+    if total > limits.proposal_bytes:
+        raise Refused(
+            "proposal-bytes",
+            f"the changed files have {total} bytes together, limits.proposal_bytes is {limits.proposal_bytes}",
+            "bring them in several proposals",
+        )
+
+
+def _next(before: State, tree: Tree, proposal: Proposal, salt: int) -> State:
+    line = before.line.extended(Row(before.number + 1, "", proposal.oid, salt))
+    return State(before.objects, before.ledger_id, before.name, before.number + 1, tree, line)
+
+
+def _documents(before: State, after: State, changes: Changes) -> dict[str, Manifest]:
+    """Check every document that the change touches; returns the changed manifests by domain."""
+    manifests: dict[str, Manifest] = {}
+    for path, (_, new) in changes.items():
+        if path in (POLICY, LEDGER) or _is_manifest(path):
+            with about(path):
+                if new is None:
+                    raise Refused("document-deleted", "this document is never deleted", "restore it")
+                if path == POLICY:
+                    _policy(before, after)
+                elif path == LEDGER:
+                    _ledger(before, after)
+                else:
+                    domain = path.split("/")[1]
+                    manifests[domain] = _manifest(after, domain)
+    for key_id, whose in _named(before):
+        record = before.record(key_id)
+        manifest = manifests.get(record.domain_id) if record else None
+        if record and manifest and manifest.key(key_id) is None:
+            raise Refused(
+                "named-key",
+                f"{key_id} can't be taken out of {manifest_path(record.domain_id)}: {whose} names it",
+                "rotate the witness or change the policy first, in a proposal of its own",
+            )
+    return manifests
+
+
+def _policy(before: State, after: State) -> None:
+    old, new = before.policy, after.policy
+    if new.revision != old.revision + 1:
+        raise Refused(
+            "policy-revision",
+            f"the revision is {new.revision}, after {old.revision} comes {old.revision + 1}",
+            f"write revision: {old.revision + 1}",
+        )
+    check_policy(after)
+
+
+def _ledger(before: State, after: State) -> None:
+    old, new = before.ledger, after.ledger
+    if new.name != old.name or new.format <= old.format:
+        raise Refused("ledger-file", "nothing in it changes but `format`, upwards")
+
+
+def _manifest(after: State, domain: str) -> Manifest:
+    manifest = after.manifest(domain)
+    if manifest is None or manifest.domain_id != domain:
+        raise Refused("manifest-domain", f"domain_id must be {domain}, as in its path", f"write domain_id: {domain}")
+    return manifest
+
+
+def _named(before: State) -> list[tuple[str, str]]:
+    named = [(authority.pubkey_id, "the policy") for authority in before.policy.authorities]
+    return [(before.witness.pubkey_id, "ledger/witness.yaml"), *named]
+
+
+def _records(before: State, proposal: Proposal, manifests: dict[str, Manifest], salt: int) -> dict[str, Record]:
+    """The certificate records that change, by key id (spec 3.4)."""
+    records: dict[str, Record] = {}
+    for domain, manifest in manifests.items():
+        with about(manifest_path(domain)):
+            old = before.manifest(domain)
+            for key in manifest.keys:
+                if old is None or old.key(key.key_id) is None:
+                    _must_be_new(before, key, records)
+                    _must_consent(before, domain, key, proposal)
+                    records[key.key_id] = Record.made(key.public, domain)
+            for key in old.keys if old else ():
+                if manifest.key(key.key_id) is None:
+                    record = before.record(key.key_id)
+                    if record is None:
+                        raise Malformed("record-missing", f"{key.key_id} has no certificate record")
+                    records[key.key_id] = record.revoked()
+    signer = proposal.key.key_id
+    record = records.get(signer) or before.record(signer)
+    if record is None:
+        raise Refused("unknown-key", f"{signer} is no key of any domain in {before.snapshot_name}")
+    records[signer] = record.with_salt(salt)
+    return records
+
+
+def _must_be_new(before: State, key: ManifestKey, records: dict[str, Record]) -> None:
+    record = records.get(key.key_id) or before.record(key.key_id)
+    if record is None:
+        return
+    if record.status != "active":
+        raise Refused(
+            "revoked-key", f"{key.key_id} is revoked, which is final", "make a new key: ssh-keygen -t ed25519"
+        )
+    raise Refused(
+        "key-of-another-domain",
+        f"{key.key_id} belongs to {record.domain_id}, and a key belongs to one domain for ever",
+        "make a new key: ssh-keygen -t ed25519",
+    )
+
+
+def _must_consent(before: State, domain: str, key: ManifestKey, proposal: Proposal) -> None:
+    if key.key_id != proposal.key.key_id:
+        key.verify_proof(before.ledger_id, domain)
+
+
+def _is_manifest(path: str) -> bool:
+    parts = path.split("/")
+    return len(parts) == 3 and parts[0] == "domains" and parts[2] == "domain.yaml"

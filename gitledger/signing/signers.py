@@ -1,0 +1,339 @@
+"""Where a signature comes from: a key file, an agent, a security key, the program that Git is told to use.
+
+The key is found as Git finds it: the one that is named, else `user.signingkey` (a path, or a `key::` literal)
+with `gpg.format=ssh`, else what `gpg.ssh.defaultKeyCommand` prints. A plain key file is signed with in the
+process, one with a passphrase after asking for it once. Agents, security keys and `gpg.ssh.program` are asked
+through `ssh-keygen -Y sign`, with the arguments that Git gives it; what they write counts only once it is
+canonical (spec 1) and verifies.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+from binascii import a2b_base64
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gitledger.errors import Failed, LedgerError, about
+from gitledger.signing import sshsig
+from gitledger.signing.keys import SK_ED25519, PublicKey, take_string
+
+Ask = Callable[[str], str]
+
+_SSH_KEYGEN = "ssh-keygen"
+_SETTINGS = r"^(user\.signingkey|gpg\.(format|ssh\.(program|defaultkeycommand)))$"
+_MAKE_ONE = "ssh-keygen -t ed25519 makes a key that can be used"
+# In SSH's wire form every key begins with a length below 256, so that its base64 begins with AAAA.
+_KEY_LINE = re.compile(r"\S+\s+AAAA")
+_PEM = b"-----BEGIN "
+_OPENSSH_PEM = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+_OPENSSH_MAGIC = b"openssh-key-v1\0"
+_KEY_FILE_LIMIT = 65536
+
+
+class Signer(Protocol):
+    """Somebody's key, and the way to sign with it."""
+
+    @property
+    def key(self) -> PublicKey:
+        """The public key. Knowing it asks for no passphrase and starts nothing."""
+
+    def sign(self, message: bytes, namespace: str) -> bytes:
+        """Sign a message for a namespace (`git` for commits and tags) and return canonical armour (spec 1).
+
+        Raises Failed: `passphrase-wanted`, `wrong-passphrase`, `key-file-form`, `no-signing-program`,
+        `signing-failed`, `wrong-key-signed`; and what `sshsig.parse` and `sshsig.verify` raise, where a
+        program wrote something that is no valid signature.
+        """
+
+
+def find(git_dir: Path | None, key: str | None, *, ask: Ask | None) -> Signer:
+    """Find the signer as Git would, asking and signing nothing yet.
+
+    `git_dir` is the repository whose configuration counts, None for the user's alone. `key` is what the
+    person named: a path to a private or public key file, or a public key, with or without `key::`. `ask` is
+    called with a prompt and returns the passphrase; None says that there is no terminal.
+
+    Raises Failed: `no-key`, `key-file-unreadable`, `key-file-open`, `key-file-form`, `key-files-differ`,
+    `git-failed`; and what `PublicKey.from_file_text` raises.
+    """
+    settings = _read_settings(git_dir)
+    if key is None:
+        key = _configured_key(settings, git_dir)
+    program = settings.get("gpg.ssh.program") or _SSH_KEYGEN
+    literal = _literal(key)
+    if literal is not None:
+        return _ProgramSigner(PublicKey.from_file_text(literal), program, None)
+    return _from_file(_expanded(key), program, ask)
+
+
+@dataclass(frozen=True)
+class _FileSigner:
+    """A key file in OpenSSH's form, signed with in the process; it is unlocked at the first signature."""
+
+    key: PublicKey
+    path: Path
+    encrypted: bool
+    data: bytes = field(repr=False)
+    ask: Ask | None = field(repr=False)
+
+    def sign(self, message: bytes, namespace: str) -> bytes:
+        return sshsig.sign(self._private, message, namespace)
+
+    @cached_property
+    def _private(self) -> Ed25519PrivateKey:
+        from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
+        password = self._passphrase() if self.encrypted else None
+        try:
+            private = load_ssh_private_key(self.data, password)
+        except UnsupportedAlgorithm:
+            raise _unusable(
+                self.path, "is locked in a way that only OpenSSH can unlock", _use_agent(self.path)
+            ) from None
+        except (ValueError, TypeError, InvalidTag):
+            if self.encrypted:
+                raise Failed("wrong-passphrase", f"this is not the passphrase of {self.path}", "try again") from None
+            raise _unusable(self.path, "is damaged", _MAKE_ONE) from None
+        if not isinstance(private, Ed25519PrivateKey) or private.public_key().public_bytes_raw() != self.key.point:
+            raise _unusable(self.path, "holds another key than it says", _MAKE_ONE)
+        return private
+
+    def _passphrase(self) -> bytes:
+        if self.ask is None:
+            raise Failed(
+                "passphrase-wanted",
+                f"the key {self.path} has a passphrase, and there is no terminal to ask for it",
+                _use_agent(self.path),
+            )
+        return os.fsencode(self.ask(f"Passphrase for {self.path}: "))
+
+
+@dataclass(frozen=True)
+class _ProgramSigner:
+    """A key that only ssh-keygen, or the program in `gpg.ssh.program`, can sign with.
+
+    Without a file the key itself is handed over, and the agent holds its private half.
+    """
+
+    key: PublicKey
+    program: str
+    path: Path | None
+
+    def sign(self, message: bytes, namespace: str) -> bytes:
+        with tempfile.TemporaryDirectory(prefix="gitledger-") as name:
+            place = Path(name)
+            (place / "message").write_bytes(message)
+            key_file, agent = self.path, []
+            if key_file is None:
+                key_file, agent = place / "key", ["-U"]
+                key_file.write_text(self.key.certificate)
+            self._run(["-Y", "sign", "-n", namespace, "-f", str(key_file), *agent, str(place / "message")])
+            try:
+                written = (place / "message.sig").read_bytes()
+            except OSError:
+                raise self._failed("it wrote none") from None
+        return self._checked(written, message, namespace)
+
+    def _run(self, arguments: list[str]) -> None:
+        # A security key says on standard error that it waits to be touched: that must reach the person.
+        stderr = None if self.key.type == SK_ED25519 else subprocess.PIPE
+        try:
+            done = subprocess.run([self.program, *arguments], stdout=subprocess.DEVNULL, stderr=stderr, check=False)
+        except OSError as error:
+            raise Failed(
+                "no-signing-program",
+                f"{self.program} can't be run: {error.strerror}",
+                "install OpenSSH, or correct gpg.ssh.program",
+            ) from None
+        if done.returncode:
+            raise self._failed(_last_line(done.stderr or b"") or f"it ended with status {done.returncode}")
+
+    def _checked(self, written: bytes, message: bytes, namespace: str) -> bytes:
+        """Programs wrap lines as they please, so write the armour anew, and take it only if it verifies."""
+        lines = written.replace(b"\r", b"").strip().split(b"\n")
+        try:
+            armour = sshsig.armoured(a2b_base64(b"".join(lines[1:-1])))
+        except ValueError:
+            raise self._failed("what it wrote is no signature") from None
+        with about(self.program):
+            signature = sshsig.parse(armour)
+            if signature.key != self.key:
+                raise Failed(
+                    "wrong-key-signed",
+                    f"it signed with {signature.key.key_id} and was asked for {self.key.key_id}",
+                    "correct user.signingkey, or name the key with --key",
+                )
+            sshsig.verify(signature, message, namespace)
+        return armour
+
+    def _failed(self, why: str) -> Failed:
+        return Failed(
+            "signing-failed",
+            f"{self.program} made no signature with the key {self.key.key_id}: {why}",
+            "see with ssh-add -L whether an agent holds the key, and add it with ssh-add"
+            if self.key.type != SK_ED25519
+            else "plug the security key in, and touch it when it blinks",
+        )
+
+
+def _from_file(path: Path, program: str, ask: Ask | None) -> Signer:
+    """Decide by what the file holds, and by what lies beside it, who signs."""
+    data = _read(path)
+    public, private_path = None, path
+    if not data.startswith(_PEM):
+        with about(str(path)):
+            public = PublicKey.from_file_text(data.decode("utf-8", "replace"))
+        private_path = path.with_suffix("") if path.suffix == ".pub" else path
+        if private_path == path or not private_path.exists():
+            return _ProgramSigner(public, program, path)
+        data = _read(private_path)
+    key, encrypted = _outside(private_path, data)
+    if public not in (None, key):
+        raise Failed(
+            "key-files-differ",
+            f"{path} and {private_path} are two different keys",
+            f"write the public one anew: ssh-keygen -y -f {private_path} > {path}",
+        )
+    if Path(program).name != _SSH_KEYGEN or key.type == SK_ED25519 or (encrypted and _agent_holds(key)):
+        return _ProgramSigner(key, program, path)
+    _check_private(private_path)
+    return _FileSigner(key, private_path, encrypted, data, ask)
+
+
+def _outside(path: Path, data: bytes) -> tuple[PublicKey, bool]:
+    """Read what a private key file says to everyone: its public key, and whether it has a passphrase.
+
+    The form is OpenSSH's PROTOCOL.key: magic, cipher, kdf, its options, the number of keys, the public key.
+    """
+    if not data.startswith(_OPENSSH_PEM):
+        raise _unusable(path, "is not in OpenSSH's own form, as Ed25519 keys are", _MAKE_ONE)
+    try:
+        body = a2b_base64(data[len(_OPENSSH_PEM) :].partition(b"-----END")[0])
+        cipher, at = take_string(body, len(_OPENSSH_MAGIC))
+        _, at = take_string(body, at)
+        _, at = take_string(body, at)
+        blob, _ = take_string(body, at + 4)
+    except (ValueError, LedgerError):
+        body = b""
+    if not body.startswith(_OPENSSH_MAGIC):
+        raise _unusable(path, "is damaged", _MAKE_ONE)
+    with about(str(path)):
+        return PublicKey.from_blob(blob), cipher != b"none"
+
+
+def _check_private(path: Path) -> None:
+    """Refuse a private key that others may read, as OpenSSH does, so that both say the same of one file."""
+    status = path.stat()
+    if status.st_uid == os.getuid() and status.st_mode & 0o077:
+        raise Failed("key-file-open", f"the private key {path} can be read by others", f"chmod 600 {path}")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_KEY_FILE_LIMIT)
+    except FileNotFoundError:
+        raise Failed("no-key", f"there is no key file {path}", f"make one: ssh-keygen -t ed25519 -f {path}") from None
+    except OSError as error:
+        raise Failed(
+            "key-file-unreadable",
+            f"the key file {path} can't be read: {error.strerror}",
+            f"look at it: ls -l {path}",
+        ) from None
+
+
+def _read_settings(git_dir: Path | None) -> dict[str, str]:
+    """Read Git's settings about signing, in one process. The last of several values counts, as for Git."""
+    command = ["git", f"--git-dir={git_dir or os.devnull}", "config", "--null", "--get-regexp", _SETTINGS]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False)
+    except OSError as error:
+        raise Failed("git-failed", f"git can't be run: {error.strerror}", "install Git") from None
+    if done.returncode not in (0, 1):  # 1 says that there is none
+        raise Failed("git-failed", f"git config failed: {_last_line(done.stderr)}", "correct Git's configuration")
+    entries = (entry.partition("\n") for entry in os.fsdecode(done.stdout).split("\0") if entry)
+    return {name: value for name, _, value in entries}
+
+
+def _configured_key(settings: dict[str, str], git_dir: Path | None) -> str:
+    """The key that Git would sign with: a literal, or a path, from the top of the work tree."""
+    scope = "git config --global" if git_dir is None else "git config"
+    mend = (
+        "name your key with --key, or tell Git about it:\n"
+        f"{scope} gpg.format ssh\n"
+        f"{scope} user.signingkey ~/.ssh/id_ed25519.pub\n"
+        f"{scope} commit.gpgsign true"
+    )
+    if settings.get("gpg.format") != "ssh":
+        raise Failed("no-key", "Git is not set up to sign with an SSH key", mend)
+    key = settings.get("user.signingkey")
+    if key:
+        top = git_dir.parent if git_dir and git_dir.name == ".git" else git_dir or Path()
+        return key if _literal(key) is not None else str(top / _expanded(key))
+    command = settings.get("gpg.ssh.defaultkeycommand")
+    if not command:
+        raise Failed("no-key", "Git signs with SSH keys here, and is not told which", mend)
+    return _default_key(command, mend)
+
+
+def _default_key(command: str, mend: str) -> str:
+    """Run `gpg.ssh.defaultKeyCommand` (such as `ssh-add -L`); the first line that it prints is the key."""
+    try:
+        done = subprocess.run(shlex.split(command), capture_output=True, check=False)
+        status, printed = done.returncode, done.stdout.decode("utf-8", "replace")
+    except (OSError, ValueError, IndexError):
+        status, printed = 1, ""
+    line = printed.partition("\n")[0]
+    if status or _literal(line) is None:
+        raise Failed("no-key", f"gpg.ssh.defaultKeyCommand, {command!r}, prints no key", mend)
+    return line
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # a ~name that nobody has: then it is the name of a file
+        return Path(path)
+
+
+def _literal(key: str) -> str | None:
+    """The public key, if that and no path is what was named."""
+    if key.startswith("key::"):
+        return key.removeprefix("key::")
+    return key if _KEY_LINE.match(key) else None
+
+
+def _agent_holds(key: PublicKey) -> bool:
+    """Whether an agent has unlocked the key already, so that nobody need be asked for its passphrase."""
+    if not os.environ.get("SSH_AUTH_SOCK"):
+        return False
+    try:
+        done = subprocess.run(["ssh-add", "-L"], capture_output=True, check=False)
+    except OSError:
+        return False
+    held = done.stdout.decode("utf-8", "replace").splitlines()
+    return key.text in (" ".join(line.split()[:2]) for line in held)
+
+
+def _unusable(path: Path, why: str, mend: str) -> Failed:
+    return Failed("key-file-form", f"the key file {path} {why}", mend)
+
+
+def _use_agent(path: Path) -> str:
+    return f'put it into an agent first: eval "$(ssh-agent)" && ssh-add {path}'
+
+
+def _last_line(output: bytes) -> str:
+    lines = output.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1].strip() if lines else ""
