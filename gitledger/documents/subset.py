@@ -29,6 +29,8 @@ from gitledger.errors import Malformed
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 16
+MAX_NODES: Final = 50_000
+"""How many scalars and collections a document holds at most, so that a hostile one is read in about a second."""
 MAX_INTEGER: Final = (1 << 63) - 1
 
 _T = TypeVar("_T")
@@ -108,7 +110,8 @@ def _check_record(value: object, depth: int) -> None:
 def _checked_text(data: bytes) -> str:
     """The document's text, once its size, characters and beginnings of lines are in the subset."""
     if len(data) > MAX_BYTES:
-        raise Malformed("yaml-size", f"the document has {len(data)} bytes, more than {MAX_BYTES}", "Shorten it.")
+        what = f"the document has {len(data)} bytes, more than {MAX_BYTES}"
+        raise Malformed("yaml-size", what, "Shorten it.")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -158,13 +161,20 @@ class _Document:
 
     def _stream(self) -> Iterator[yaml.Event]:
         try:
-            yield from yaml.parse(self._text, Loader=yaml.SafeLoader)
+            nodes = 0
+            for event in yaml.parse(self._text, Loader=yaml.SafeLoader):
+                nodes += isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)
+                if nodes > MAX_NODES:
+                    what = f"the document holds more than {MAX_NODES} values and keys"
+                    self._refuse("yaml-nodes", what, _index(event.start_mark), "Shorten it.")
+                yield event
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            self._refuse("yaml-syntax", error.problem or "not YAML", _index(mark) if mark else 0, "Correct it.")
+            index = _index(mark) if mark else self._read
+            self._refuse("yaml-syntax", error.problem or "this is not YAML", index, "Correct it.")
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             # PyYAML lets chr() fail on "\UFFFFFFFF".
-            self._refuse("yaml-syntax", f"not YAML: {error}", self._read, "Correct it.")
+            self._refuse("yaml-syntax", f"this is not YAML: {error}", self._read, "Correct it.")
 
     def _node(self, event: yaml.Event, depth: int) -> Any:
         if isinstance(event, yaml.ScalarEvent):
@@ -239,17 +249,18 @@ class _Document:
         return source
 
     def _check_bare(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
+        start = _index(event.start_mark)
         if event.anchor is not None:
-            self._refuse("yaml-anchor", "an anchor stands here", _index(event.start_mark), "Write values out.")
+            self._refuse("yaml-anchor", "an anchor stands here", start, "Take it out.")
         if event.tag is not None:
-            self._refuse("yaml-tag", "a tag stands here", _index(event.start_mark), "Take the tag out.")
+            self._refuse("yaml-tag", "a tag stands here", start, "Take it out.")
 
     def _account_for(self, index: int) -> None:
         """From the last scalar to here, the text holds only brackets, dashes, colons, space and comments."""
         found = _BETWEEN.match(self._text, self._read, index)
         if found and found.end() < index:
             what = f"{self._text[found.end()]!r} stands where only a value may"
-            self._refuse("yaml-indicator", what, found.end(), "Write it as key: value; quote special characters.")
+            self._refuse("yaml-indicator", what, found.end(), f"Write it as key: value. {_QUOTE}")
 
     def _refuse(self, rule: str, what: str, index: int, mend: str) -> NoReturn:
         raise Malformed(rule, f"{what}, {_place(self._text, index)}", mend)
@@ -276,7 +287,7 @@ def _refuse_form(message: str) -> NoReturn:
     at = f"{place}: " if place else ""
     if found := _UNKNOWN.fullmatch(what):
         mend = "Correct its spelling or take it out."
-        raise Malformed("unknown-key", f"{at}the key {_shown(found[1])} is unknown", mend)
+        raise Malformed("unknown-field", f"{at}the key {_shown(found[1])} is unknown", mend)
     if found := _MISSING.fullmatch(what):
         raise Malformed("missing-key", f"{at}the key {_shown(found[1])} is missing", "Add it.")
     words = re.sub(r"`([a-z |]+)`", lambda found: _in_words(found[1]), what[:200])

@@ -45,8 +45,9 @@ HOST_CONFIG: Final[tuple[Pair, ...]] = (
     ("core.fsyncMethod", "fsync"),
     # History that ends at a boundary can't be verified.
     ("receive.shallowUpdate", "false"),
-    # A proposal may be replaced (spec 4) where `git init --shared` would forbid it; nothing goes by a push.
-    ("receive.denyNonFastForwards", "false"),
+    # The branch moves forward only, and stays. Git asks this of refs/heads/ alone: a proposal may be replaced, and
+    # what else may go is for pre-receive to say.
+    ("receive.denyNonFastForwards", "true"),
     ("receive.denyDeletes", "true"),
     # A witness publishes many snapshots at once or none.
     ("receive.advertiseAtomic", "true"),
@@ -167,7 +168,7 @@ def check(git_dir: Path, *, role: Role, name: str, remote: str = "origin") -> li
     present = _configuration(git_dir)
     for key, values in _grouped((*pairs, ("core.hooksPath", str(git_dir / "hooks")))).items():
         found = present.get(key, [])
-        if not (set(values) <= set(found) if _additive(key) else found[len(found) - len(values) :] == values):
+        if not _in_force(key, found, values):
             problems.append(f"{key} is {_spoken(found)} and should be {_spoken(values)}; {mend}")
     return problems + _wrong_refs(git_dir, role, name)
 
@@ -278,20 +279,21 @@ def _wrong_hooks(git_dir: Path, role: Role, name: str) -> Iterator[tuple[str, st
 
 
 def _wrong_refs(git_dir: Path, role: Role, name: str) -> list[str]:
-    """What `git symbolic-ref` may have done, which no hook sees before git 2.46 (spec 2)."""
+    """What was written past the guard: git asks no hook for `branch -C`, nor before 2.46 for `symbolic-ref`."""
     branch = f"refs/heads/{name}"
+    unguarded = f"git --git-dir={shlex.quote(str(git_dir))} -c core.hooksPath=/dev/null"
     problems = []
     head = (git_dir / "HEAD").read_text(encoding="utf-8", errors="replace").strip()
     if role == "host" and head != f"ref: {branch}":
-        problems.append(f"HEAD is not {branch}; run: git -C {git_dir} symbolic-ref HEAD {branch}")
+        problems.append(f"HEAD is not {branch}; run: {unguarded} symbolic-ref HEAD {branch}")
     if role == "clone" and head == f"ref: {branch}":
         problems.append(f"the checkout is on {branch} itself, which moves; run: git checkout --detach")
     loose = git_dir / branch
     if loose.is_file() and loose.read_bytes().startswith(b"ref:"):
-        problems.append(
-            f"{branch} is a symbolic ref; "
-            f"run: git -C {git_dir} -c core.hooksPath=/dev/null symbolic-ref --delete {branch}"
-        )
+        problems.append(f"{branch} is a symbolic ref; run: {unguarded} symbolic-ref --delete {branch}")
+    places = (f"refs/{name}", f"refs/{name}@*", f"{branch}@*", f"refs/tags/{name}")
+    for ref in _git(git_dir, "for-each-ref", "--format=%(refname)", *places).split():
+        problems.append(f"{ref} is read where the ledger's is meant; run: {unguarded} update-ref -d {ref}")
     return problems
 
 
@@ -304,6 +306,13 @@ def _canonical(key: str) -> str:
 
 def _additive(key: str) -> bool:
     return key.endswith(".hiderefs")
+
+
+def _in_force(key: str, found: list[str], values: list[str]) -> bool:
+    """Whether git acts on these values; of what the user's own configuration and this one say, the last counts."""
+    if _additive(key):
+        return set(values) <= set(found)
+    return (found[-len(values) :] if values else found) == values
 
 
 def _grouped(pairs: Iterable[Pair]) -> dict[str, list[str]]:
@@ -374,11 +383,15 @@ def _write_new(path: Path, text: str, mode: int) -> None:
             if isinstance(error, FileExistsError)
             else "",
         ) from error
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-        os.fchmod(descriptor, mode)
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+            os.fchmod(descriptor, mode)
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise Failed("cannot-write", f"{path} can't be written: {error.strerror}", "") from error
 
 
 def _git(git_dir: Path, *arguments: str) -> str:

@@ -81,13 +81,13 @@ def _decode(raw: bytes) -> str:
     if not raw:
         raise Malformed("name-empty", "a name is empty", "Take // and a / at either end out of the path.")
     if len(raw) > MAX_COMPONENT:
-        raise Refused("name-length", f"the name {_shown(raw)} has {len(raw)} bytes, more than {MAX_COMPONENT}", _RENAME)
+        what = f"the name {_shown(raw)} has {len(raw)} bytes, more than {MAX_COMPONENT}"
+        raise Refused("name-length", what, _RENAME)
     try:
         name = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Malformed(
-            "name-utf8", f"the name {_shown(raw)} is not UTF-8, from byte {error.start} on", _RENAME
-        ) from None
+        what = f"the name {_shown(raw)} is not UTF-8, from byte {error.start} on"
+        raise Malformed("name-utf8", what, _RENAME) from None
     if "/" in name:
         raise Malformed("name-slash", f"the name {_shown(name)} holds a slash", _RENAME)
     return name
@@ -132,7 +132,8 @@ def _check_ends(name: str) -> None:
     if name in {".", ".."}:
         raise Malformed("name-dots", f"the name {name} means a directory itself or the one above", _RENAME)
     if name.endswith((".", " ")):
-        raise Refused("name-end", f"the name {_shown(name)} ends in a dot or a space, which Windows takes off", _RENAME)
+        what = f"the name {_shown(name)} ends in a dot or a space, which Windows takes off"
+        raise Refused("name-end", what, _RENAME)
 
 
 def _check_devices(name: str, folded: str) -> None:

@@ -185,8 +185,8 @@ class Tree:
             above, items = stack[-1]
             for name, entry in items:
                 path = above + name
+                _must_be_short(path)
                 if isinstance(entry, Tree):
-                    _must_be_short(path)
                     stack.append((path + "/", iter(entry._read().items())))
                     break
                 yield path, entry
@@ -205,12 +205,12 @@ class Tree:
             above, old, new = stack.pop()
             for name, before, after in _differing(above, old, new):
                 path = above + name
+                _must_be_short(path)
                 if isinstance(before, File) or isinstance(after, File):
                     changes[path] = (_file(before), _file(after))
                     if limit is not None and len(changes) > limit:
                         _too_many(limit)
                 if isinstance(before, Tree) or isinstance(after, Tree):
-                    _must_be_short(path)
                     stack.append((path + "/", _directory(before), _directory(after)))
         return dict(sorted(changes.items()))
 

@@ -15,10 +15,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from gitledger.errors import Failed, Usage
+from gitledger.documents.names import SnapshotName
+from gitledger.errors import Failed, Refused, Usage
 from gitledger.objects.codec import digest
 from gitledger.objects.store import Store
 from gitledger.rules.advance import pinned
+from gitledger.rules.line import Row
 from gitledger.rules.state import Snapshot
 
 INCOMING = "refs/gitledger/incoming/"
@@ -46,15 +48,15 @@ class Place:
         """The ledger in the repository of `store`."""
         try:
             said = json.loads((store.git_dir / "gitledger" / "ledger.json").read_bytes())
+            return cls(store, said["role"], said["anchor"], said["name"])
         except FileNotFoundError:
             raise Usage(
                 "not-a-ledger",
                 f"{store.git_dir} holds no ledger",
                 "gitledger clone URL DIR --anchor sha256:…   or   gitledger init DIR …",
             ) from None
-        except ValueError:
+        except (ValueError, KeyError, TypeError):
             raise Failed("ledger-file-unreadable", f"{store.git_dir}/gitledger/ledger.json is damaged") from None
-        return cls(store, said["role"], said["anchor"], said["name"])
 
     def establish(self) -> None:
         """Write down what this place is. Everything else of it must be there before."""
@@ -86,12 +88,28 @@ class Place:
         try:
             said = json.loads((self.directory / "verified.json").read_bytes())
             return pinned(self.store, said["oid"], said["hash"])
-        except (FileNotFoundError, ValueError, KeyError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             raise Failed(
                 "nothing-verified",
                 f"{self.directory}/verified.json is missing or damaged",
                 "gitledger verify --from-genesis",
             ) from None
+
+    def row(self, named: str | int) -> Row:
+        """The row of the verified snapshot that `named` means: `common@42`, `42` or the number.
+
+        Raises Malformed (`snapshot-name`), Refused (`no-such-snapshot`) where the verified line does not have it.
+        """
+        text = str(named)
+        ledger, number = SnapshotName.parse(text if "@" in text else f"{self.name}@{text}")
+        newest = self.verified
+        if ledger != self.name:
+            raise Refused("no-such-snapshot", f"this ledger is {self.name}, not {ledger}", "gitledger log")
+        if number > newest.number:
+            raise Refused(
+                "no-such-snapshot", f"{self.name}@{number} is not verified here; the newest is {newest.name}", "gitledger fetch"
+            )
+        return newest.state.line.row(self.store, number)
 
     def advanced(self, snapshot: Snapshot) -> Place:
         """This place once `snapshot`, which `advance` reached from `verified`, is remembered and the refs moved."""
@@ -104,15 +122,18 @@ class Place:
     def settle(self) -> None:
         """Make branch and tags follow the verified snapshot, in one transaction; finishes what was interrupted."""
         snapshot = self.verified
-        refs = self.store.refs(f"refs/tags/{self.name}@")
+        refs = {ref: self.store.resolve(ref) for ref in (self.branch, self.tag(snapshot.number))}
+        if set(refs.values()) == {snapshot.oid}:
+            return
+        tags = self.store.refs("refs/tags/")
         missing: list[tuple[str, str | None, str | None]] = []
         for number in range(snapshot.number, -1, -1):
             row = snapshot.state.line.row(self.store, number)
-            if refs.get(self.tag(number)) == row.snapshot:
+            if tags.get(self.tag(number)) == row.snapshot:
                 break
             missing.append((self.tag(number), row.snapshot, None))
         missing.reverse()  # oldest first: whatever a crash leaves undone is above what is done
-        if self.store.resolve(self.branch) != snapshot.oid:
+        if refs[self.branch] != snapshot.oid:
             missing.append((self.branch, snapshot.oid, None))
         if missing:
             self.store.update(missing)

@@ -162,7 +162,8 @@ def _must_have_work_tree(place: Place) -> Path:
 
 
 def _head(place: Place) -> str:
-    oid = place.store.resolve("HEAD")
+    head = place.store.head()
+    oid = place.store.resolve(head) if head.startswith("refs/") else head
     if oid is None:
         raise Failed("no-head", "HEAD points to nothing", f"git checkout --detach {place.verified.name}")
     return oid

@@ -8,6 +8,7 @@ all call it. A `Snapshot` is made in this file alone.
 from __future__ import annotations
 
 from gitledger.documents.certificate import Record
+from gitledger.documents.ledgerfile import FORMAT
 from gitledger.documents.witness import Witness
 from gitledger.errors import Malformed, Refused, Unsound, about
 from gitledger.objects.codec import Commit, digest
@@ -15,7 +16,7 @@ from gitledger.objects.trees import File, Objects, Tree
 from gitledger.rules import endorsement, proposal, snapshot
 from gitledger.rules.entry import Entry
 from gitledger.rules.line import Line, Row, row_of
-from gitledger.rules.state import ATTRIBUTES, FORMAT, LEDGER, POLICY, WITNESS, Snapshot, State, manifest_path
+from gitledger.rules.state import ATTRIBUTES, LEDGER, POLICY, WITNESS, Snapshot, State, manifest_path
 from gitledger.rules.transition import apply, check_policy
 from gitledger.signing import sshsig
 

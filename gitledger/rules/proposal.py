@@ -10,6 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gitledger.documents.names import SnapshotName, check_digest, check_domain
 from gitledger.errors import Malformed, Refused
 from gitledger.objects.codec import Commit, digest, last_paragraph
 from gitledger.objects.trees import Objects
@@ -22,9 +23,6 @@ SALT_LIMIT = 1 << 63
 
 _TRAILER = re.compile(r"Ledger-([A-Za-z]+): (.*)")
 _SALT = re.compile(r"[1-9][0-9]{0,18}")
-_SNAPSHOT = re.compile(r"([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)@(0|[1-9][0-9]{0,18})")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 UNSIGNED = (
     "git config gpg.format ssh\n"
@@ -46,7 +44,7 @@ class Permit(StrEnum):
 class Proposal:
     """A signed commit with one parent. `hash` is the proposal hash, `key` made its signature.
 
-    `declared_salt` is 0 where no trailer gives one; `expires` is a ledger name and a number, or None;
+    `declared_salt` is 0 where no trailer gives one; `expires` is a snapshot name or None;
     `content` a tree digest and `domain` a domain id, each empty where no trailer gives one.
     """
 
@@ -56,7 +54,7 @@ class Proposal:
     key: PublicKey
     declared_salt: int
     permit: Permit
-    expires: tuple[str, int] | None
+    expires: SnapshotName | None
     content: str
     domain: str
 
@@ -106,9 +104,9 @@ def read(objects: Objects, oid: str) -> Proposal:
         key=signature.key,
         declared_salt=_salt(trailers.get("Salt")),
         permit=_permit(trailers.get("Reorder")),
-        expires=_expires(trailers.get("Expires")),
-        content=_matching(_DIGEST, "Content", trailers.get("Content")),
-        domain=_matching(_DOMAIN, "Domain", trailers.get("Domain")),
+        expires=SnapshotName.parse(trailers["Expires"]) if "Expires" in trailers else None,
+        content=check_digest(trailers["Content"]) if "Content" in trailers else "",
+        domain=check_domain(trailers["Domain"]) if "Domain" in trailers else "",
     )
 
 
@@ -179,18 +177,3 @@ def _permit(value: str | None) -> Permit:
         return Permit(value)
     except ValueError:
         raise Malformed("trailer-value", f"Ledger-Reorder is {value!r}, not never, unchanged or any") from None
-
-
-def _expires(value: str | None) -> tuple[str, int] | None:
-    if value is None:
-        return None
-    match = _SNAPSHOT.fullmatch(value)
-    if match is None or int(match[2]) >= SALT_LIMIT:
-        raise Malformed("trailer-value", f"Ledger-Expires is {value!r}, not a snapshot name like common@42")
-    return match[1], int(match[2])
-
-
-def _matching(form: re.Pattern[str], name: str, value: str | None) -> str:
-    if value is not None and not form.fullmatch(value):
-        raise Malformed("trailer-value", f"Ledger-{name} is {value!r}, which is not in its form")
-    return value or ""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gitledger.documents.certificate import Record
-from gitledger.documents.ledgerfile import LedgerFile
+from gitledger.documents.ledgerfile import FORMAT, LedgerFile
 from gitledger.documents.manifest import Manifest
 from gitledger.documents.policy import Policy
 from gitledger.documents.witness import Witness
@@ -26,9 +26,6 @@ POLICY = "ledger/policy.yaml"
 WITNESS = "ledger/witness.yaml"
 LEDGER = "ledger/ledger.yaml"
 ATTRIBUTES = ".gitattributes"
-FORMAT = 1
-"""The format of the ledger that this software knows."""
-
 _DOCUMENT_BYTES = 1 << 20
 _REMEMBERED = 1024
 

@@ -66,8 +66,8 @@ def test_a_key_of_nobody_has_no_entry_and_no_role(manifest: str, key_line: KeyLi
 MALFORMED = {
     "another document": ("asl.domain.manifest", "asl.common.policy", "document-form"),
     "another version": ("version: 0.1", "version: 1", "document-form"),
-    "an unknown key": ("domain_id: alice", "domain_id: alice\nrevoked_serials: []", "unknown-key"),
-    "an unknown key of a key": ("name: eyes, ", "name: eyes, since: now, ", "unknown-key"),
+    "an unknown key": ("domain_id: alice", "domain_id: alice\nrevoked_serials: []", "unknown-field"),
+    "an unknown key of a key": ("name: eyes, ", "name: eyes, since: now, ", "unknown-field"),
     "a domain of digits": ("domain_id: alice", 'domain_id: "123"', "domain-id"),
     "a number for a domain": ("domain_id: alice", "domain_id: 123", "document-form"),
     "a domain called true": ("domain_id: alice", 'domain_id: "true"', "domain-id"),

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gitledger.documents.subset import convert, dump_json, load_json, load_yaml
+from gitledger.documents.subset import MAX_NODES, convert, dump_json, load_json, load_yaml
 from gitledger.errors import Malformed
 
 LIBYAML = getattr(yaml, "CSafeLoader", None)
@@ -286,10 +286,11 @@ def test_a_document_on_which_the_two_parsers_differ_is_refused(data: bytes) -> N
 
 
 PIECES = [
-    *["a", "b", "key", "1", "010", "true", "/", ".", ":", "::", "*", "-", "--", "---", "...", "?", "!", "!!", "&", "&a", "*a", "<<", "%", "|", "|-", ">", "#", ",", "[", "]", "{", "}", "[]", "{}", "'", '"', "\\", "é", "é:", "x?"],
-    *["'a'", '"b"', "'é'", '"\\n"', '"\\ud800"', 'SHA256:a+/='],
-    *(" ", "  ", "\n", "\n ", "\n  ", "\n\n", "\t", "\r", ": ", ":\n", " :", ", ", "- ", "? ", "| ", "|\n"),
-    *("|\n  t\n", " #c\n", "a: b\n", "{a: ", "[a, ", "\ufeff", "\x85", "\u2028", "k" * 1024, "'" + "q" * 1022),
+    *"ab10/.:*-?!&<%|>#,[]{}'\"\\é \n\t\r\ufeff\x85\u2028",
+    *("true", "010", "::", "--", "---", "...", "!!", "&a", "*a", "<<", "|-", "[]", "{}", "x?", "SHA256:a+/="),
+    *("'a'", '"b"', "'é'", '"\\n"', '"\\ud800"', "  ", "\n ", "\n  ", "\n\n", ": ", ":\n", " :"),
+    *(", ", "- ", "? ", "| ", "|\n", "|\n  t\n", " #c\n", "a: b\n", "{a: ", "[a, "),
+    *("k" * 1024, "'" + "q" * 1022),
 ]
 
 
@@ -407,13 +408,13 @@ def test_a_loaded_value_becomes_a_typed_one() -> None:
         (b"keys: {}", "document-form", "keys: expected a list, got a mapping"),
         (b"keys: [{roles: []}]", "missing-key", "keys[0]: the key 'name' is missing"),
         (b"keys: [{name: 1}]", "document-form", "keys[0].name: expected text, got a whole number"),
-        (b"keys: [{name: a, weight: '1'}]", "document-form", "keys[0].weight: expected a whole number, got text"),
+        (b"keys: [{name: a, weight: '1'}]", "document-form", "weight: expected a whole number, got text"),
         (b"keys: []\nsealed: 1", "document-form", "sealed: expected true or false, got a whole number"),
         (b"keys: []\nsealed: yes", "document-form", "sealed: expected true or false, got text"),
-        (b"keys: [{name: a, roles: [x]}]", "document-form", "keys[0].roles[0]: not one of the values allowed"),
-        (b"keys: []\nseal: 1", "unknown-key", "the key 'seal' is unknown"),
-        (b"keys: [{name: a, Name: b}]", "unknown-key", "keys[0]: the key 'Name' is unknown"),
-        (b'keys: []\n"x` - at `$.y\\n": 1', "unknown-key", "is unknown"),
+        (b"keys: [{name: a, roles: [x]}]", "document-form", "roles[0]: not one of the values"),
+        (b"keys: []\nseal: 1", "unknown-field", "the key 'seal' is unknown"),
+        (b"keys: [{name: a, Name: b}]", "unknown-field", "keys[0]: the key 'Name' is unknown"),
+        (b'keys: []\n"x` - at `$.y\\n": 1', "unknown-field", "is unknown"),
     ],
 )
 def test_a_value_of_another_type_is_refused_in_plain_words(data: bytes, rule: str, what: str) -> None:
@@ -423,3 +424,10 @@ def test_a_value_of_another_type_is_refused_in_plain_words(data: bytes, rule: st
     assert what in str(caught.value)
     assert str(caught.value).isprintable()
     assert caught.value.mend
+
+
+def test_a_document_of_too_many_nodes_is_refused_and_one_of_just_enough_is_not() -> None:
+    assert len(load_yaml(b"[" + b"a," * (MAX_NODES - 1) + b"]")) == MAX_NODES - 1
+    with pytest.raises(Malformed) as refused:
+        load_yaml(b"[" + b"a," * MAX_NODES + b"]")
+    assert refused.value.rule == "yaml-nodes"

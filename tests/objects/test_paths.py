@@ -96,7 +96,7 @@ DISGUISES_OF_GIT = [
 
 
 @pytest.mark.parametrize(("rule", "raw", "honest"), REFUSED, ids=lambda value: repr(value)[:40])
-def test_a_name_outside_the_rules_is_refused_and_its_honest_twin_is_not(rule: str, raw: bytes, honest: bytes) -> None:
+def test_a_forbidden_name_is_refused_beside_its_honest_twin(rule: str, raw: bytes, honest: bytes) -> None:
     with pytest.raises(LedgerError) as caught:
         check_component(raw, root=False)
     assert caught.value.rule == rule

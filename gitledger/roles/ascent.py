@@ -1,0 +1,119 @@
+"""From what is trusted up to what somebody offers, and what an offer is that does not lead up (spec 10, Consumer).
+
+The way is walked down by first parents, read from raw bytes, and then up by `advance`, which alone gives verdicts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from gitledger.errors import Fork, LedgerError, Refused
+from gitledger.objects.codec import digest
+from gitledger.objects.store import Store
+from gitledger.rules.advance import advance, pinned
+from gitledger.rules.state import Snapshot
+
+Progress = Callable[[int, int], None]
+"""Called with how many snapshots are done, and of how many."""
+
+DAY: Final = 86_400
+KEEP_EVERY: Final = 1000
+
+ELSEWHERE: Final = "Nothing moved for it here. Fetch from another mirror, and show the authorities what this one offers."
+
+_ID: Final = 20
+_PARENT = re.compile(rb"tree [0-9a-f]{40}\nparent ([0-9a-f]{40})\n")
+
+
+class Path:
+    """The commits from `tip` down by first parents to `stop`, which is not one of them, or to one without a parent.
+
+    20 bytes are held for each. `path[0]` is the lowest; `led` says whether `stop` was met.
+    """
+
+    def __init__(self, store: Store, tip: str, stop: str = "") -> None:
+        ids = bytearray()
+        oid = tip
+        while oid not in ("", stop):
+            ids += bytes.fromhex(oid)
+            parent = _PARENT.match(store.read(oid, "commit"))
+            oid = parent[1].decode() if parent else ""
+        self._ids = ids
+        self.led = oid == stop
+
+    def __len__(self) -> int:
+        return len(self._ids) // _ID
+
+    def __getitem__(self, index: int) -> str:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        at = len(self._ids) - (index + 1) * _ID
+        return self._ids[at : at + _ID].hex()
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[index] for index in range(len(self)))
+
+
+def climb(
+    trusted: Snapshot,
+    path: Path,
+    *,
+    start: int = 0,
+    end: int | None = None,
+    progress: Progress,
+    now: int | None = None,
+    keep: Callable[[Snapshot], object] = lambda snapshot: None,
+) -> tuple[Snapshot, Snapshot | None]:
+    """Advance from `trusted` over `path[start:end]`; the last snapshot, and the first that is ahead of the clock.
+
+    `now` are the seconds on this machine's clock; without it, no snapshot is ahead. `keep` is called now and then with
+    what was reached, and last however it ends. Raises what `advance` raises for the first that is invalid.
+    """
+    end = len(path) if end is None else end
+    kept = trusted
+    try:
+        for index in range(start, end):
+            reached = advance(trusted, path[index])
+            if now is not None and reached.seconds > now + DAY:
+                return trusted, reached
+            trusted = reached
+            progress(index + 1 - start, end - start)
+            if (index + 1 - start) % KEEP_EVERY == 0:
+                keep(trusted)
+                kept = trusted
+        return trusted, None
+    finally:
+        if kept is not trusted:
+            keep(trusted)
+
+
+def foreign(verified: Snapshot, store: Store, path: Path, remote: str) -> LedgerError:
+    """What it is that `remote` offers by `path`, which does not descend from `verified`: the error to raise.
+
+    Fork where two valid snapshots follow on one; Refused or Malformed where the one offered is invalid.
+    """
+    line = verified.state.line
+    for index in range(len(path) - 1, -1, -1):
+        row = line.snapshot(store, path[index])
+        if row is None:
+            continue
+        base = pinned(store, row.snapshot, digest(store.read(row.snapshot, "commit")))
+        try:
+            theirs = advance(base, path[index + 1])
+        except LedgerError as error:
+            error.mend = ELSEWHERE
+            return error
+        return Fork(
+            "fork",
+            f"{theirs.name} was signed twice by {theirs.entry.witness}, the witness: here it is "
+            f"{line.row(store, theirs.number).snapshot}, at {remote} it is {theirs.oid}",
+            "Nothing moved here. Keep both and show them to the authorities, who can rotate the witness:\n"
+            f"git cat-file commit {theirs.oid}",
+        )
+    return Refused(
+        "other-ledger",
+        f"{remote} has another ledger, whose id is {digest(store.read(path[0], 'commit'))}",
+        "compare the address with the one that you cloned from: git remote -v",
+    )

@@ -1,0 +1,446 @@
+"""What a push may bring to a host: decided whole, before anything of it is visible (spec 2, 4, 6, 9, 11).
+
+A push may hold snapshots, proposals, endorsements and refusals at once. Every ref must be in the table of spec 2 and
+stand where the pusher thinks it does; then the snapshots are decided, each through `advance`; then proposals,
+endorsements and refusals, against the state after them, in the queue as it would be. One refusal refuses the whole
+push. Nothing is written here: what is read may be in a quarantine.
+
+Three things are the host's alone, no part of validity: how many proposals of a domain may wait, who may replace what,
+and that a snapshot is not dated more than a day ahead of the host's clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gitledger.errors import Failed, LedgerError, Malformed, Refused, about
+from gitledger.objects.codec import Commit, Tag
+from gitledger.objects.store import ABSENT, Store
+from gitledger.roles.place import Place
+from gitledger.rules import endorsement, proposal, queue, refusal
+from gitledger.rules.advance import advance
+from gitledger.rules.endorsement import Endorsement
+from gitledger.rules.entry import Entry
+from gitledger.rules.proposal import Proposal
+from gitledger.rules.queue import ENDORSEMENT_REF, PROPOSAL_REF, REFUSAL_REF, Queue, Verdict
+from gitledger.rules.refusal import Refusal
+from gitledger.rules.state import Snapshot, State
+from gitledger.rules.transition import Transition, apply
+
+AHEAD: Final = 86400
+"""How many seconds ahead of the host's clock a snapshot may be dated (spec 8, On the host)."""
+
+TABLE: Final = (
+    ("refs/heads/{name}", "snapshots, by the witness"),
+    ("refs/proposals/<domain>/<topic>", "a proposal, or a line of them"),
+    ("refs/endorsements/<proposal oid>/<domain>", "a signed tag by an authority"),
+    ("refs/refusals/<proposal oid>", "a signed tag by the witness, or by who withdraws"),
+)
+"""What may be pushed (spec 2)."""
+
+_QUEUED: Final = (PROPOSAL_REF, ENDORSEMENT_REF, REFUSAL_REF)
+_TOPIC_JUNK = re.compile(r"[^a-z0-9._-]+|\.(?=\.)|^[^a-z0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One line of a push: `ref` goes from the object `old` to `new`; 40 zeros stand for none."""
+
+    old: str
+    new: str
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """Snapshots were accepted, from the one named `first` to the one named `last`."""
+
+    ref: str
+    first: str
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A line of proposals was accepted into the queue; `place` of `length` is where its last one stands.
+
+    `verdicts` are what would become of each of the line now, base first; `witness` is the domain who decides it.
+    """
+
+    ref: str
+    line: tuple[Proposal, ...]
+    replaces: bool
+    place: int
+    length: int
+    verdicts: tuple[Verdict, ...]
+    witness: str
+
+
+@dataclass(frozen=True, slots=True)
+class Endorsed:
+    """An endorsement of `proposal` was accepted; `verdict` is what would become of it now (None: it is decided)."""
+
+    ref: str
+    proposal: Proposal
+    endorsement: Endorsement
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipted:
+    """A refusal or withdrawal of `proposal` was accepted."""
+
+    ref: str
+    proposal: Proposal
+    refusal: Refusal
+
+
+Accepted = Advanced | Queued | Endorsed | Receipted
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a push: all of it is `accepted`, or nothing, for each of `refused` (ref and reason)."""
+
+    accepted: tuple[Accepted, ...]
+    refused: tuple[tuple[str, LedgerError], ...]
+
+
+def decide(place: Place, updates: Sequence[Update], now: int) -> Decision:
+    """Decide a push to the host `place` at `now`, in seconds on the host's clock.
+
+    Raises Unsound or Failed where the host itself can't be relied on; what is wrong with the push is in the Decision.
+    """
+    trusted = place.verified
+    if trusted.state.ledger_id != place.anchor:
+        raise Failed(
+            "other-ledger",
+            f"{place.branch} holds the ledger {trusted.state.ledger_id}, this host was made for {place.anchor}",
+            "restore the branch from a mirror or a clone",
+        )
+    push = _Push(place, updates)
+    push.each(updates, lambda update: _must_be_in_table(place, trusted.state, update, updates))
+    snapshots = [update for update in push.sound if update.ref == place.branch]
+    push.each(snapshots, lambda update: push.advance(update, trusted, now))
+    if not push.refused:
+        push.enter((push.newest or trusted).state)
+    return push.decision()
+
+
+class _Push:
+    """A push while it is being decided: what was refused so far, and the queue as it would be."""
+
+    def __init__(self, place: Place, updates: Sequence[Update]) -> None:
+        self.place = place
+        self.store = place.store
+        self.updates = updates
+        self.refused: list[tuple[str, LedgerError]] = []
+        self.accepted: list[Accepted] = []
+        self.endorsed: list[tuple[str, Proposal, Endorsement]] = []
+        self.newest: Snapshot | None = None
+        self.state: State
+        self.waiting: Queue
+
+    @property
+    def sound(self) -> list[Update]:
+        """The updates that nothing was said against yet."""
+        bad = {ref for ref, _ in self.refused}
+        return [update for update in self.updates if update.ref not in bad]
+
+    def each(self, updates: Sequence[Update], check: Callable[[Update], object]) -> None:
+        """Check each and go on, so that the pusher hears of everything that is wrong at once."""
+        for update in updates:
+            try:
+                check(update)
+            except LedgerError as error:
+                self.refused.append((update.ref, error))
+
+    def decision(self) -> Decision:
+        return Decision((), tuple(self.refused)) if self.refused else Decision(tuple(self.accepted), ())
+
+    def advance(self, update: Update, trusted: Snapshot, now: int) -> None:
+        """Snapshots, one or many: from the newest one forward by first parents, each through `advance`."""
+        newest = trusted
+        for oid in _descent(self.store, trusted, update.new):
+            newest = advance(newest, oid)
+            if newest.seconds > now + AHEAD:
+                raise Refused(
+                    "ahead-of-clock",
+                    f"{newest.name} is dated more than a day ahead of this host's clock, and no later snapshot could "
+                    "be dated before it",
+                    "set the clock of the machine that emits (or this host's), then emit again",
+                )
+        self.newest = newest
+        self.accepted.append(Advanced(update.ref, f"{newest.state.name}@{trusted.number + 1}", newest.name))
+
+    def enter(self, state: State) -> None:
+        """What goes to the queue, against `state`."""
+        updates = [update for update in self.updates if update.ref != self.place.branch]
+        if not updates:
+            return
+        pushed = {form: [each for each in updates if form.fullmatch(each.ref)] for form in _QUEUED}
+        proposals = pushed[PROPOSAL_REF]
+        present = self.place.queue_refs()
+        self.state = state
+        self.waiting = queue.read(state, {**present, **{update.ref: update.new for update in proposals}})
+        self.each(proposals, self.propose)
+        self.each(pushed[ENDORSEMENT_REF], self.endorse)
+        self.each(pushed[REFUSAL_REF], self.settle)
+        if not self.refused:
+            after = {**present, **{update.ref: update.new for update in updates}}
+            self.outlook(proposals, self.waiting if proposals == updates else queue.read(state, after))
+
+    def propose(self, update: Update) -> None:
+        """A line of proposals: each by the ref's domain, each possible now on what it stands on (spec 4)."""
+        domain = update.ref.split("/")[2]
+        _must_be_a(self.store, update, "commit")
+        if (error := self.waiting.unreadable.get(update.ref)) is not None:
+            raise error
+        line = self.waiting.lines[update.ref]
+        if not line:
+            raise Refused(
+                "nothing-proposed",
+                f"{update.new} is a snapshot, or a proposal that one accepted already",
+                "commit something on it, then push again",
+            )
+        for transition in self.transitions(line):
+            _must_be_of(transition, domain, update)
+        if self.state.manifest(domain) is None:
+            _must_be_root(line[-1], transition.after, domain)
+        if update.old != ABSENT:
+            self.must_replace(update, line[-1], domain)
+        self.must_be_few(domain)
+
+    def transitions(self, line: Sequence[Proposal]) -> Iterator[Transition]:
+        """The transitions of a line, one after the other, on the state after the pushed snapshots."""
+        state = self.state
+        for one in line:
+            with about(f"commit {one.oid[:12]} ({one.summary})"):
+                self.must_be_undecided(one)
+                transition = apply(state, one)
+            state = transition.after
+            yield transition
+
+    def must_be_undecided(self, one: Proposal) -> None:
+        """What has its receipt stays decided for as long as the receipt is kept."""
+        receipt = self.waiting.decided.get(one.oid)
+        if receipt is not None:
+            raise Refused(
+                "already-decided",
+                f"it was withdrawn, see refs/refusals/{one.oid}"
+                if receipt.verb == refusal.WITHDRAWN
+                else f"it was refused at {receipt.at}: {receipt.reason}",
+                "change it, and make it a new commit: git commit --amend -S",
+            )
+
+    def must_replace(self, update: Update, tip: Proposal, domain: str) -> None:
+        """A ref is replaced by a tip of the same domain, not older; before it is registered, by the same key."""
+        before = Commit.parse(self.store.read(update.old, "commit"))
+        if tip.seconds < before.committer.seconds:
+            raise Refused(
+                "replaces-newer",
+                f"what is on {update.ref} was committed later than {tip.oid[:12]}",
+                "git commit --amend -S --no-edit   (dates it anew), or choose another topic",
+            )
+        if self.state.manifest(domain) is None and proposal.read(self.store, update.old).key != tip.key:
+            raise Refused(
+                "replaces-another-key",
+                f"{domain} is not registered, and {update.ref} was made with another key, which alone may replace it",
+                f"choose another topic: git push origin {tip.oid}:refs/proposals/{domain}/<topic>",
+            )
+
+    def must_be_few(self, domain: str) -> None:
+        """`pending_per_domain`; all domains that are not registered count as one (spec 4)."""
+        limit = self.state.policy.limits.pending_per_domain
+        registered = self.state.manifest(domain) is not None
+        counted: set[str] = set()
+        for ref, line in self.waiting.lines.items():
+            other = ref.split("/")[2]
+            if other == domain if registered else self.state.manifest(other) is None:
+                counted.update(one.oid for one in line if one.oid not in self.waiting.decided)
+        if len(counted) > limit:
+            whose = f"{len(counted)} proposals of {domain}" if registered else f"{len(counted)} registrations"
+            raise Refused(
+                "too-many-pending",
+                f"{whose} would wait; limits.pending_per_domain of the policy is {limit}",
+                "wait until some are numbered, replace one (push to its topic), or take one back: "
+                "gitledger withdraw PROPOSAL",
+            )
+
+    def waiting_proposal(self, oid: str) -> Proposal:
+        one = self.waiting.proposals.get(oid)
+        if one is None:
+            raise Refused(
+                "not-waiting",
+                f"no proposal {oid} waits here",
+                "gitledger proposals lists those that do; one that is new is pushed before, or together with this",
+            )
+        self.must_be_undecided(one)
+        return one
+
+    def endorse(self, update: Update) -> None:
+        """An endorsement of a proposal that waits, by the domain that the ref names (spec 6)."""
+        _, _, oid, domain = update.ref.split("/")
+        one = self.waiting_proposal(oid)
+        _must_be_a(self.store, update, "tag")
+        *before, transition = self.transitions(self.up_to(one))
+        policy = (before[-1].after if before else self.state).policy
+        content = self.store.read(update.new, "tag")
+        found = endorsement.read(content, one, endorsement.who(transition.demands, policy))
+        if found.domain != domain:
+            raise Refused(
+                "endorsement-domain",
+                f"the key is {found.domain}'s, the ref names {domain}",
+                f"git push origin {update.new}:refs/endorsements/{oid}/{found.domain}",
+            )
+        if update.old != ABSENT and _tagged(content) < _tagged(self.store.read(update.old, "tag")):
+            raise Refused("replaces-newer", f"the endorsement on {update.ref} was made later than this one")
+        self.endorsed.append((update.ref, one, found))
+
+    def up_to(self, one: Proposal) -> tuple[Proposal, ...]:
+        """The line that `one` stands in, up to itself."""
+        line = self.waiting.lines[self.waiting.refs(one.oid)[0]]
+        return line[: [each.oid for each in line].index(one.oid) + 1]
+
+    def settle(self, update: Update) -> None:
+        """A refusal or withdrawal of a proposal that waits (spec 9)."""
+        one = self.waiting_proposal(update.ref.split("/")[2])
+        _must_be_a(self.store, update, "tag")
+        receipt = refusal.read(self.store.read(update.new, "tag"), one, self.state)
+        self.accepted.append(Receipted(update.ref, one, receipt))
+
+    def outlook(self, proposals: Sequence[Update], after: Queue) -> None:
+        """Play the order of the witness over the whole queue, to say where what was pushed stands (spec 9)."""
+        if not proposals and not self.endorsed:
+            return
+        verdicts = [each for each in queue.decide(self.state, after) if each.proposal.oid not in after.decided]
+        places = {verdict.proposal.oid: place for place, verdict in enumerate(verdicts)}
+        for update in proposals:
+            line = after.lines[update.ref]
+            stands = [places[one.oid] for one in line if one.oid in places]
+            self.accepted.append(
+                Queued(
+                    ref=update.ref,
+                    line=line,
+                    replaces=update.old != ABSENT,
+                    place=max(stands, default=-1) + 1,
+                    length=len(verdicts),
+                    verdicts=tuple(verdicts[place] for place in stands),
+                    witness=self.state.witness.domain_id,
+                )
+            )
+        for ref, one, found in self.endorsed:
+            verdict = verdicts[places[one.oid]] if one.oid in places else None
+            self.accepted.append(Endorsed(ref, one, found, verdict))
+
+
+def _must_be_in_table(place: Place, state: State, update: Update, updates: Sequence[Update]) -> None:
+    """The ref is one that may be pushed, once, from where it stands, and not away (spec 2)."""
+    ref = update.ref
+    if ref != place.branch and not any(form.fullmatch(ref) for form in _QUEUED):
+        raise _outside(place, state, update)
+    if update.new == ABSENT:
+        withdraw = f"gitledger withdraw {update.old}   (takes a proposal back)" if PROPOSAL_REF.fullmatch(ref) else ""
+        raise Refused("deletion", "nothing goes by a push: the host clears what is decided", withdraw)
+    if sum(other.ref == ref for other in updates) > 1:
+        raise Refused("ref-twice", "it stands twice in the push", "push it once")
+    if (place.store.resolve(ref) or ABSENT) != update.old:
+        raise Refused("ref-moved", "somebody else moved it meanwhile", "git fetch, look, and push again")
+
+
+def _outside(place: Place, state: State, update: Update) -> Refused:
+    """The refusal of a ref that is not in the table, with the refspec that proposes what it brings."""
+    mend: list[str] = []
+    if update.ref.startswith("refs/tags/"):
+        what = "tags are made by the host, from what it verified, and never pushed"
+        mend += ["git config push.followTags false   (and push without --tags and --follow-tags)"]
+    else:
+        what = "this ref is not in the table of what may be pushed"
+    if update.new != ABSENT and place.store.size(update.new)[0] == "commit":
+        mend.append(f"git push origin {update.new}:{_proposal_ref(place.store, state, update)}")
+    width = max(len(ref) for ref, _ in TABLE)
+    mend.append("what may be pushed:")
+    mend += [f"  {ref.format(name=place.name):{width}}  {said}" for ref, said in TABLE]
+    return Refused("ref-not-in-table", what, "\n".join(mend))
+
+
+def _proposal_ref(store: Store, state: State, update: Update) -> str:
+    """Where the commit that was pushed to another ref would be proposed, as far as it tells."""
+    topic = _TOPIC_JUNK.sub("", update.ref.rpartition("/")[2].lower())[:100]
+    try:
+        record = state.record(proposal.read(store, update.new).key.key_id)
+    except LedgerError:
+        record = None
+    ref = f"refs/proposals/{record.domain_id if record else '<domain>'}/{topic or 'change'}"
+    return ref if record is None or PROPOSAL_REF.fullmatch(ref) else f"refs/proposals/{record.domain_id}/change"
+
+
+def _descent(store: Store, trusted: Snapshot, tip: str) -> list[str]:
+    """The commits after `trusted` up to `tip`, by first parents. Raises Refused where `tip` is not ahead of it."""
+    oids: list[str] = []
+    oid = tip
+    while oid != trusted.oid:
+        commit = Commit.parse(store.read(oid, "commit"))
+        number = _number(commit, trusted, oid, tip)
+        if number <= trusted.number or not commit.parents:
+            raise Refused(
+                "not-forward",
+                f"the newest snapshot here is {trusted.name}, {trusted.oid}, and {tip} does not descend from it",
+                "the branch moves forward only: fetch, and go on from there",
+            )
+        oids.append(oid)
+        oid = commit.parents[0]
+    oids.reverse()
+    return oids
+
+
+def _number(commit: Commit, trusted: Snapshot, oid: str, tip: str) -> int:
+    try:
+        return Entry.parse(commit.message).number
+    except Malformed:
+        raise Refused(
+            "not-a-snapshot",
+            f"{oid} is no snapshot, and nothing else comes to the branch {trusted.state.name}: the witness "
+            f"{trusted.state.witness.domain_id} makes snapshots of proposals",
+            f"git push origin {tip}:refs/proposals/<domain>/<topic>   (proposes it)",
+        ) from None
+
+
+def _must_be_a(store: Store, update: Update, kind: str) -> None:
+    found, _ = store.size(update.new)
+    if found == kind:
+        return
+    mend = f"git push origin {update.new}^{{commit}}:{update.ref}"
+    if kind == "tag":
+        mend = "git tag -s   makes a signed tag; gitledger endorse and gitledger withdraw make the right one"
+    raise Refused("object-kind", f"it names a {found}; this ref takes a {kind}", mend)
+
+
+def _must_be_of(transition: Transition, domain: str, update: Update) -> None:
+    who, one = transition.who.domain, transition.proposal
+    if who != domain:
+        topic = update.ref.split("/")[3]
+        raise Refused(
+            "ref-domain",
+            f"commit {one.oid[:12]} ({one.summary}) is {who}'s, the ref is for {domain}",
+            f"git push origin {one.oid}:refs/proposals/{who}/{topic}",
+        )
+
+
+def _must_be_root(tip: Proposal, after: State, domain: str) -> None:
+    manifest = after.manifest(domain)
+    if manifest is None or "root" not in manifest.roles_of(tip.key.key_id):
+        raise Refused(
+            "registration-key",
+            f"{domain} is not registered: until it is, the last commit of its line is signed by a root key of its "
+            f"manifest, and {tip.key.key_id} is none",
+            "sign with the root key: git commit --amend -S --no-edit",
+        )
+
+
+def _tagged(content: bytes) -> int:
+    """When a tag was made, in seconds."""
+    return Tag.parse(content).tagger.seconds

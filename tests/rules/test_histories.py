@@ -1,0 +1,208 @@
+"""Every path to a verdict, from any pin, gives the same verdict (spec 10), on random histories."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gitledger.documents.manifest import PROOF_NAMESPACE, Manifest, ManifestKey, proof_message
+from gitledger.documents.policy import Authority, fill
+from gitledger.errors import LedgerError
+from gitledger.objects.codec import Ident, compose_commit, digest, sign_commit
+from gitledger.objects.store import Store
+from gitledger.objects.trees import File
+from gitledger.roles.founding import Founders, found
+from gitledger.rules import endorsement, proposal, snapshot, tags
+from gitledger.rules.advance import advance, genesis, pinned
+from gitledger.rules.state import Snapshot
+from gitledger.rules.transition import apply
+from gitledger.signing import sshsig
+from gitledger.signing.keys import PublicKey
+
+POLICY = """artifact_type: asl.common.policy
+version: 0.1
+revision: 1
+witness_policy:
+  authorities:
+    - {domain_id: x, pubkey_id: y}
+  quorum_threshold: 2
+  rotation_allowed: true
+  grace_period: 30d
+registration: open
+paths:
+  - match: open/**
+    proposers: any
+  - match: standards/**
+    proposers: [alice, james]
+    endorsements: 1
+"""
+
+
+@dataclass
+class Key:
+    """A signer made from a seed, so that every run has the same keys."""
+
+    seed: int
+    private: Ed25519PrivateKey = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.private = Ed25519PrivateKey.from_private_bytes(bytes([self.seed]) * 32)
+
+    @property
+    def key(self) -> PublicKey:
+        raw = self.private.public_key().public_bytes_raw()
+        return PublicKey.from_blob(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + raw)
+
+    def sign(self, message: bytes, namespace: str) -> bytes:
+        return sshsig.sign(self.private, message, namespace)
+
+
+KEYS = {"you": Key(1), "alice": Key(2), "james": Key(3), "stranger": Key(4), "alice-2": Key(5)}
+
+Step = tuple[str, str, int, int, str]
+"""Who, where, which text, how far back the base stands, and the permit."""
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["alice", "james", "you", "stranger", "alice-2"]),
+        st.sampled_from(
+            ["domains/alice/a", "domains/alice/b/c", "domains/james/a", "open/x", "open/x/y", "standards/1", "ledger/z",
+             "MANIFEST", "REGISTER", "POLICY"]
+        ),
+        st.integers(0, 3),
+        st.integers(0, 2),
+        st.sampled_from(["unchanged", "any", "never"]),
+    ),
+    min_size=1,
+    max_size=9,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(["git", "init", "-q", "--bare", directory], check=True)
+        yield Store.open(Path(directory))
+
+
+def begin(store: Store) -> Snapshot:
+    people = {name: KEYS[name].key for name in ("you", "alice", "james")}
+    authorities = [Authority(domain_id=name, pubkey_id=key.key_id) for name, key in sorted(people.items())]
+    return found(
+        store, Founders("common", "you", KEYS["you"], people, people), fill(POLICY, authorities, 2).encode(), 100
+    )
+
+
+def change(line: list[Snapshot], step: Step) -> dict[str, File | None]:
+    _, path, text, _, _ = step
+    state = line[-1].state
+    if path == "MANIFEST":
+        manifest = state.manifest("alice")
+        assert manifest is not None
+        proof = KEYS["alice-2"].sign(proof_message(state.ledger_id, "alice"), PROOF_NAMESPACE).decode()
+        second = ManifestKey(name="second", key=KEYS["alice-2"].key.text, roles=("publisher",), proof=proof)
+        keys = (*manifest.keys, second) if text % 2 else manifest.keys[:1]
+        return {"domains/alice/domain.yaml": File.of(Manifest.of("alice", keys).render().encode())}
+    if path == "REGISTER":
+        key = ManifestKey(name="root", key=KEYS["stranger"].key.text, roles=("root", "publisher"))
+        return {"domains/stranger/domain.yaml": File.of(Manifest.of("stranger", (key,)).render().encode())}
+    if path == "POLICY":
+        old = state.tree.read("ledger/policy.yaml")
+        assert old is not None
+        revision = state.policy.revision
+        new = old.replace(b"revision: %d" % revision, b"revision: %d" % (revision + 1 + text // 3))
+        return {"ledger/policy.yaml": File.of(new)}
+    return {path: File.of(b"%d\n" % text) if text else None}
+
+
+def propose(store: Store, line: list[Snapshot], step: Step, seconds: int) -> str:
+    who, _, _, back, permit = step
+    base = line[max(0, len(line) - 1 - back)]
+    tree = base.state.tree.apply(change(line, step))
+    tree.write(store.write)
+    ident = Ident(who, f"{who}@example.org", seconds, "+0000")
+    message = f"Step of {who}\n\nLedger-Reorder: {permit}\nLedger-Content: {tree.digest}\n"
+    payload = compose_commit(
+        tree=tree.oid, parents=(base.oid,), author=ident, committer=ident, mergetags=(), message=message
+    )
+    return store.write("commit", sign_commit(payload, KEYS[who].sign(payload, "git")))
+
+
+def emit(store: Store, newest: Snapshot, oid: str, lie: str) -> str:
+    """The snapshot commit that the witness signs for the proposal, with one lie in it, or none."""
+    accepted = proposal.read(store, oid)
+    transition = apply(newest.state, accepted)
+    signed = []
+    for name in ("alice", "james") if transition.demands else ():
+        ident = Ident(name, f"{name}@example.org", accepted.seconds, "+0000")
+        payload = tags.compose(accepted, endorsement.VERB, "Endorse", (f"Endorses: {accepted.hash}",), ident)
+        signed.append(payload + KEYS[name].sign(payload, "git"))
+    wanted = endorsement.usable(
+        signed[: 1 if lie == "quorum" else 2], accepted, transition.demands, newest.state.policy
+    )
+    seconds = newest.seconds - 1 if lie == "time" else newest.seconds + 1
+    payload = snapshot.accepting(newest, transition, wanted, seconds)
+    if lie == "message":
+        payload = payload.replace(b"Command: ", b"Command: 0", 1)
+    transition.after.tree.write(store.write)
+    witness = KEYS["james" if lie == "key" else "you"]
+    return store.write("commit", sign_commit(payload, witness.sign(payload, "git")))
+
+
+def verdict(trusted: Snapshot, oids: list[str]) -> str:
+    """What walking from `trusted` over `oids` ends with: a hash, or the place and the rule of the first refusal."""
+    for oid in oids:
+        try:
+            trusted = advance(trusted, oid)
+        except LedgerError as error:
+            return f"{error.subject}: {error}"
+    return f"{trusted.hash} {trusted.state.tree.digest} {trusted.state.ledger_id}"
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps, st.sampled_from(["", "", "message", "time", "key", "quorum"]))
+def test_the_verdict_is_the_same_from_genesis_and_from_every_pin(store: Store, played: list[Step], lie: str) -> None:
+    line = [begin(store)]
+    for number, step in enumerate(played):
+        try:
+            oid = propose(store, line, step, 1000 + 10 * number)
+            line.append(advance(line[-1], emit(store, line[-1], oid, "")))
+        except LedgerError:
+            continue
+    oids = [one.oid for one in line[1:]]
+    last = ("alice", "domains/alice/last", 1, 0, "unchanged")
+    oids.append(emit(store, line[-1], propose(store, line, last, 5000), lie))
+    first = genesis(Store.open(store.git_dir), line[0].oid, line[0].hash)
+    expected = verdict(first, oids)
+    assert lie in ("", "quorum") or f"common@{len(oids)}" in expected
+    for number, one in enumerate(line):
+        assert verdict(pinned(Store.open(store.git_dir), one.oid, one.hash), oids[number:]) == expected
+
+
+def test_a_base_below_the_pin_is_found_from_the_pin(store: Store) -> None:
+    line = [begin(store)]
+    for number in range(4):
+        step = ("alice", f"domains/alice/{number}", 1, 9, "unchanged")
+        line.append(advance(line[-1], emit(store, line[-1], propose(store, line, step, 2000 + number), "")))
+    on_genesis = propose(store, line, ("james", "domains/james/late", 1, 9, "unchanged"), 3000)
+    oid = emit(store, line[-1], on_genesis, "")
+    pin = pinned(Store.open(store.git_dir), line[-1].oid, digest(store.read(line[-1].oid, "commit")))
+    assert advance(pin, oid).hash == advance(line[-1], oid).hash
+
+
+def test_histories_do_get_long(store: Store) -> None:
+    """The strategy is worth something only if its steps are accepted often enough."""
+    line = [begin(store)]
+    for number, path in enumerate(["MANIFEST", "REGISTER", "POLICY", "standards/1", "open/x"]):
+        who = {"REGISTER": "stranger"}.get(path, "alice")
+        step = (who, path, 1, 0, "unchanged")
+        line.append(advance(line[-1], emit(store, line[-1], propose(store, line, step, 4000 + number), "")))
+    assert line[-1].number == 5
