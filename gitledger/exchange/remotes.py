@@ -95,9 +95,20 @@ def fetch(store: Store, remote: str, refs: Mapping[str, str], *, into: str, show
         raise Unsound("shallow-remote", f"the history of {absent[0]} is cut off at {remote}: it is shallow", _OTHER)
 
 
-def push(
-    store: Store, remote: str, refs: Mapping[str, str], *, force: bool = False, atomic: bool = True
-) -> PushResult:
+def fetch_alone(store: Store, remote: str, ref: str, *, into: str) -> bytes:
+    """The commit that `ref` of the remote names, without its history; the ref `into` is set to it.
+
+    For a repository that is thrown away: afterwards it is shallow. Raises Unreachable.
+    """
+    asked = ("fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head")
+    done = store.git(*asked, "--", remote, f"+{ref}:{into}", check=False, env=_manners())
+    oid = store.resolve(into)
+    if done.returncode or oid is None:
+        raise _not_fetched(remote, words(done.stderr))
+    return store.read(oid, "commit")
+
+
+def push(store: Store, remote: str, refs: Mapping[str, str], *, force: bool = False, atomic: bool = True) -> PushResult:
     """Set `refs` (full ref name there to object id here) at the remote, all of them or, where `atomic`, none.
 
     `force` also replaces what is no ancestor. Raises Refused (`refused-by-remote`) with the words of the remote as
@@ -125,7 +136,7 @@ def words(stderr: bytes | None) -> list[str]:
 
 
 def check_name(remote: str) -> str:
-    """Return `remote` if it may name a remote in a ref: letters, digits, dots, hyphens. Raises Usage (`remote-name`)."""
+    """Return `remote` if refs can be named after it: letters, digits, `.-_`. Raises Usage (`remote-name`)."""
     if not _NAME.fullmatch(remote) or ".." in remote or remote.endswith((".", ".lock")):
         raise Usage("remote-name", f"{remote[:80]!r} is no name for a remote", "git remote lists them")
     return remote

@@ -21,7 +21,7 @@ Progress = Callable[[int, int], None]
 DAY: Final = 86_400
 KEEP_EVERY: Final = 1000
 
-ELSEWHERE: Final = "Nothing moved for it here. Fetch from another mirror, and show the authorities what this one offers."
+ELSEWHERE: Final = "Nothing moved for it here. Fetch from another mirror, and show the authorities what this one has."
 
 _ID: Final = 20
 _PARENT = re.compile(rb"tree [0-9a-f]{40}\nparent ([0-9a-f]{40})\n")

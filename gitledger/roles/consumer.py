@@ -6,56 +6,55 @@ recent snapshot and its hash, too. What does not descend from the verified snaps
 
     an older snapshot of the same line         a stale mirror: says so, stays
     dated more than a day ahead of the clock   waits, says so; no verdict
-    two valid snapshots on one previous        a fork: stays, and says what it saw
+    two valid snapshots on one previous        a fork: says what it saw, stays
     anything else that is invalid              refused, under no ref; what is valid before it is kept
 """
 
 from __future__ import annotations
 
-import re
+import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gitledger.documents.certificate import Record
 from gitledger.documents.names import SnapshotName, check_digest, check_domain
-from gitledger.errors import Failed, Fork, LedgerError, Malformed, Refused, Unreachable, Unsound, Usage
+from gitledger.errors import Failed, LedgerError, Malformed, Refused, Unreachable, Unsound, Usage
 from gitledger.exchange import layout, remotes
 from gitledger.objects.codec import Commit, digest
 from gitledger.objects.store import Store
-from gitledger.roles import draft
-from gitledger.roles.place import INCOMING, Place
-from gitledger.roles.signers import keep_allowed_signers
+from gitledger.roles import ascent, draft
+from gitledger.roles.ascent import Progress
+from gitledger.roles.place import INCOMING, Place, write_durably
 from gitledger.rules.advance import advance, genesis, pinned
 from gitledger.rules.entry import Entry
-from gitledger.rules.line import Row
 from gitledger.rules.queue import ENDORSEMENT_REF, PROPOSAL_REF, REFUSAL_REF
 from gitledger.rules.state import Snapshot
 
-Progress = Callable[[int, int], None]
-"""Called with how many snapshots are done, and of how many."""
-
-DAY: Final = 86_400
 QUEUE_LIMIT: Final = 10_000
 """How many proposals, endorsements and refusals are fetched from a remote; what it has beyond is left there."""
 
-_KEEP_EVERY: Final = 1000
 _TRIES: Final = 3
-_ID: Final = 20
-_PARENT = re.compile(rb"tree [0-9a-f]{40}\nparent ([0-9a-f]{40})\n")
-_ELSEWHERE: Final = "Nothing moved here. Fetch from another mirror, and show the authorities what this one offers."
+_ORIGIN: Final = "origin"
+_FETCHED: Final = "fetched.json"
+_PEEKED: Final = "refs/gitledger/peeked"
+
+
+def _silent(done: int, of: int) -> None:
+    """The progress of whoever shows none."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchReport:
-    """What a fetch did: `place` is as it stands now, `before` the number that was verified before.
+    """What a fetch from `remote` did: `place` is as it stands now, `before` the number that was verified before.
 
-    `stale` is the remote's newest number where that is older than what is verified here (exit status 4); `ahead`
-    a snapshot that waits, by its name and committer seconds, because it is dated more than a day ahead of this clock.
-    `left` counts refs of the queue beyond `QUEUE_LIMIT`; `queue_error` says why the queue was not fetched.
+    `stale` is the newest number that the remote has where that is older than what is verified here (exit status 4);
+    `ahead` the first snapshot that waits because it is dated more than a day ahead of this clock, by name and committer
+    seconds. `left` counts the refs of the queue beyond `QUEUE_LIMIT`, `queue_error` says why the queue did not come.
     """
 
     place: Place
@@ -73,52 +72,320 @@ class FetchReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Climb:
-    """A line that is being verified upwards: where `progress` goes, which clock counts, what is kept on the way."""
+class _Offer:
+    """What was fetched: the newest commit of the branch, and what came of the queue."""
 
-    progress: Progress
-    now: int
-    keep: Callable[[Snapshot], object] = field(default=lambda snapshot: None)
+    tip: str
+    left: int
+    queue_error: LedgerError | None
 
-    def up(self, trusted: Snapshot, path: _Path) -> tuple[Snapshot, tuple[str, int] | None]:
-        """The last snapshot of `path` that is valid and not ahead of the clock, and the first that is ahead.
 
-        Raises what `advance` raises for the first that is invalid; what was valid before it is kept.
-        """
-        kept = trusted
+def clone(
+    url: str,
+    directory: Path,
+    anchor: str,
+    *,
+    known: tuple[str, str] | None = None,
+    domain: str | None = None,
+    progress: Progress = _silent,
+    now: int | None = None,
+    show: bool = False,
+) -> Place:
+    """A verified clone in `directory` of the ledger at `url`, whose id must be `anchor`, `sha256:…`.
+
+    `known` is a recent snapshot name and its hash, which the line must pass through. `domain` also sets Git up so that
+    `git push` of a branch `<domain>/<topic>` proposes it. `now` are the seconds on the clock (None: this machine's);
+    `show` leaves git's progress to the person. The checkout is detached at the newest verified snapshot.
+
+    The clone appears whole or not at all. Raises Usage, Unreachable (`older-than-known`, too), Refused (`wrong-anchor`,
+    `no-ledger`, `known-differs`), and what `advance` raises for an invalid snapshot.
+    """
+    check_digest(anchor)
+    through = None if known is None else (SnapshotName.parse(known[0]), check_digest(known[1]))
+    if domain is not None:
+        check_domain(domain)
+    with draft.beside(directory) as where:
+        draft.init(where, "unborn", bare=False)
+        store = Store.open(where)
+        layout.configure(store.git_dir, [(f"remote.{_ORIGIN}.url", _address(url))])
+        name = _ledger_name(remotes.advertised(store, _ORIGIN), url)
+        proposer = layout.proposer_config(domain) if domain else ()
+        layout.configure(store.git_dir, (*layout.clone_config(name), *proposer))
+        place = Place(store, "clone", anchor, name)
+        place = _verify_first(place, _collect(place, _ORIGIN, show=show).tip, through, progress, now)
+        _copy_schemas(place)
+        layout.install_hooks(store.git_dir, role="clone", name=name)
+        store.git("checkout", "--quiet", "--detach", place.verified.oid)
+        place.establish()
+    git_dir = directory.resolve() / ".git"
+    layout.install_hooks(git_dir, role="clone", name=name)  # once more: they know the path they are at
+    return Place.open(directory)
+
+
+def peek(url: str) -> str:
+    """The ledger id that the ledger at `url` says it has: to compare with what its founders gave out.
+
+    It proves nothing; `clone` with it as anchor does. Raises Unreachable, Refused (`no-ledger`).
+    """
+    with tempfile.TemporaryDirectory() as where:
+        draft.init(Path(where), "unborn", bare=True)
+        store = Store.open(where)
+        address = _address(url)
+        name = _ledger_name(remotes.advertised(store, address), url)
+        content = remotes.fetch_alone(store, address, f"refs/heads/{name}", into=_PEEKED)
+        return _entry(content, url).ledger_id or digest(content)
+
+
+def fetch(
+    place: Place,
+    remote: str = _ORIGIN,
+    *,
+    progress: Progress = _silent,
+    now: int | None = None,
+    show: bool = False,
+) -> FetchReport:
+    """Fetch from `remote`, verify what is new, let branch and tags follow; the checkout stays where it is.
+
+    `now` and `show` as in `clone`. Raises Fork, Refused or Malformed for a line that does not lead on from what is
+    verified here: all that is valid before it is kept, and the error names the first that is not. Raises Unreachable
+    and Unsound as `remotes.fetch` does, Usage on a host.
+    """
+    if place.role == "host":
+        raise Usage(
+            "on-the-host", "this is the host: others fetch from it", "fetch in a clone: gitledger -C CLONE fetch"
+        )
+    settle(place)
+    offer = _collect(place, remote, show=show)
+    store, verified = place.store, place.verified
+    row = verified.state.line.snapshot(store, offer.tip)
+    if row is not None:
+        stale = row.number if row.number < verified.number else None
+        return FetchReport(place, remote, verified.number, stale, None, offer.left, offer.queue_error)
+    try:
+        path = ascent.Path(store, offer.tip, verified.oid)
+        if not path.led:
+            raise ascent.foreign(verified, store, path, remote)
+        _, ahead = ascent.climb(verified, path, progress=progress, now=_clock(now), keep=place.advanced)
+    except (Refused, Malformed) as error:
+        error.mend = error.mend if error.rule == "other-ledger" else ascent.ELSEWHERE
+        store.update([(_incoming(place, remote), None, None)])
+        raise
+    finally:
+        settle(Place.of(store))
+    waiting = (ahead.name, ahead.seconds) if ahead else None
+    return FetchReport(Place.of(store), remote, verified.number, None, waiting, offer.left, offer.queue_error)
+
+
+def fetched(place: Place) -> dict[str, int]:
+    """When each remote was last fetched from, in seconds since 1970. Empty where that is not known."""
+    try:
+        said = json.loads((place.directory / _FETCHED).read_bytes())
+        return {str(remote): int(seconds) for remote, seconds in said.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def settle(place: Place) -> None:
+    """Finish what was interrupted: branch, tags and the allowed-signers file follow the verified snapshot."""
+    place.settle()
+    text = allowed_signers(place.verified)
+    path = place.store.git_dir / layout.ALLOWED_SIGNERS
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_durably(path, text)
+
+
+def allowed_signers(snapshot: Snapshot) -> str:
+    """The allowed-signers file of a snapshot: every key of its records, by domain, for ssh-keygen and git.
+
+    Revoked keys stay, as `<domain>/revoked`, which is no domain id: what they signed while they held goes on to show
+    a good signature by name in `git log --show-signature`. It grants nothing; `verify` decides what is valid.
+    """
+    state = snapshot.state
+    lines = [f"# {state.name}: keys by domain"]
+    for _, file in state.tree.files("ledger/certificates"):
+        record = Record.parse(file.content(state.objects))
+        who = record.domain_id if record.status == "active" else f"{record.domain_id}/revoked"
+        lines.append(f'{who} namespaces="git,asl.*" {record.certificate}')
+    return "\n".join((lines[0], *sorted(lines[1:]))) + "\n"
+
+
+def pin(place: Place, named: str) -> str:
+    """Detach the checkout at the snapshot `named`, `common@42`; returns its full name.
+
+    Raises Refused (`local-changes`) with git's own words where changes would be lost, what `Place.row` raises, Usage.
+    """
+    row = place.row(named)
+    if place.store.work_tree is None:
+        raise Usage("no-work-tree", f"{place.store.git_dir} is bare: there is no checkout to move", "work in a clone")
+    done = place.store.git("checkout", "--quiet", "--detach", row.snapshot, check=False)
+    if done.returncode:
+        said = remotes.words(done.stderr)
+        raise Refused(
+            "local-changes",
+            " ".join(line.strip().removeprefix("error: ") for line in said[:-2] or said),
+            "git stash   (or commit on a branch of your own), then again",
+        )
+    return f"{place.name}@{row.number}"
+
+
+def verify(
+    place: Place, named: str | None = None, *, from_genesis: bool = False, progress: Progress = _silent
+) -> Snapshot:
+    """Verify the snapshot `named` (None: the newest verified) on the one before it, or all up to it from genesis.
+
+    From genesis it starts at the anchor alone and compares every tag; it repairs nothing but a damaged note of what is
+    verified. Raises what `advance` and `genesis` raise, Unsound (`tag-differs`).
+    """
+    if from_genesis:
+        return _verify_all(place, named, progress)
+    number = place.verified.number if named is None else place.row(named).number
+    oid = place.row(number).snapshot
+    if number == 0:
+        return genesis(place.store, oid, place.anchor)
+    below = place.row(number - 1).snapshot
+    return advance(pinned(place.store, below, digest(place.store.read(below, "commit"))), oid)
+
+
+def _verify_first(
+    place: Place, tip: str, through: tuple[SnapshotName, str] | None, progress: Progress, now: int | None
+) -> Place:
+    """The place once the line up to `tip` is verified from genesis on, as far as this clock allows."""
+    path = ascent.Path(place.store, tip)
+    _entry(place.store.read(path[0], "commit"), _ORIGIN)
+    first = genesis(place.store, path[0], place.anchor)
+    if first.state.name != place.name:
+        raise Refused(
+            "branch-name", f"the ledger {first.state.name} stands on the branch {place.branch}", ascent.ELSEWHERE
+        )
+    if through is not None:
+        _must_pass_through(place, path, *through)
+    newest, _ = ascent.climb(first, path, start=1, progress=progress, now=_clock(now))
+    place = place.advanced(newest)
+    settle(place)
+    return place
+
+
+def _must_pass_through(place: Place, path: ascent.Path, known: SnapshotName, known_hash: str) -> None:
+    """The place of a commit above genesis is its number, or `advance` refuses it."""
+    if known.ledger != place.name:
+        raise Refused(
+            "known-differs", f"the ledger is {place.name}, and {known} is named as known", "compare the address"
+        )
+    if known.number >= len(path):
+        raise Unreachable(
+            "older-than-known",
+            f"the newest snapshot there is {place.name}@{len(path) - 1}, and {known} is known: it is stale",
+            "clone from another mirror",
+        )
+    found = digest(place.store.read(path[known.number], "commit"))
+    if found != known_hash:
+        raise Refused(
+            "known-differs",
+            f"{known} there has the hash {found}, the one that is known has {known_hash}: another line",
+            ascent.ELSEWHERE,
+        )
+
+
+def _verify_all(place: Place, named: str | None, progress: Progress) -> Snapshot:
+    try:
+        tip, damaged = place.verified.oid, False
+    except Failed as error:
+        found = place.store.resolve(place.branch)
+        if error.rule != "nothing-verified" or found is None:
+            raise
+        tip, damaged = found, True
+    path = ascent.Path(place.store, tip)
+    first = genesis(place.store, path[0], place.anchor)
+    end = len(path) if named is None or damaged else place.row(named).number + 1
+    reached, _ = ascent.climb(first, path, start=1, end=end, progress=progress)
+    if damaged:
+        place.advanced(reached)
+    _tags_must_agree(place, path, end)
+    return reached
+
+
+def _tags_must_agree(place: Place, path: ascent.Path, end: int) -> None:
+    tags = place.store.refs("refs/tags/")
+    for number in range(end):
+        if tags.get(place.tag(number)) != path[number]:
+            raise Unsound(
+                "tag-differs",
+                f"{place.tag(number)} is not {path[number]}, which is verified as {place.name}@{number}",
+                f"git -c core.hooksPath=/dev/null update-ref {place.tag(number)} {path[number]}",
+            )
+
+
+def _collect(place: Place, remote: str, *, show: bool) -> _Offer:
+    """Fetch the branch and the queue of `remote`, by name; without the queue where git refuses that."""
+    store, into = place.store, f"{INCOMING}{remotes.check_name(remote)}/"
+    for tries_left in reversed(range(_TRIES)):
+        offered = remotes.advertised(store, remote)
+        if place.branch not in offered:
+            raise Unreachable("no-branch-there", f"{remote} has no {place.branch}", "git remote -v shows its address")
+        queue = sorted(ref for ref in offered if _queued(ref))
+        refs = {ref: offered[ref] for ref in (place.branch, *queue[:QUEUE_LIMIT])}
+        failed: LedgerError | None = None
         try:
-            for done, oid in enumerate(path.upwards(), 1):
-                reached = advance(trusted, oid)
-                if reached.seconds > self.now + DAY:
-                    return trusted, (reached.name, reached.seconds)
-                trusted = reached
-                self.progress(done, len(path))
-                if done % _KEEP_EVERY == 0:
-                    self.keep(kept := trusted)
-            return trusted, None
-        finally:
-            if kept is not trusted:
-                self.keep(trusted)
+            remotes.fetch(store, remote, refs, into=into, show=show)
+        except (Refused, Unreachable, Unsound) as error:
+            if error.rule == "ref-vanished" and tries_left:
+                continue
+            # What is wrong with somebody's proposal must not keep the snapshots away.
+            remotes.fetch(store, remote, _without_new(store, refs, place.branch, into), into=into)
+            failed = error
+        break
+    times = fetched(place) | {remote: int(time.time())}
+    write_durably(place.directory / _FETCHED, json.dumps(times, sort_keys=True) + "\n")
+    tip = store.resolve(_incoming(place, remote))
+    assert tip is not None
+    return _Offer(tip, max(0, len(queue) - QUEUE_LIMIT), failed)
 
 
-class _Path:
-    """The first parents of a commit, down to one that is known or to one that has none: 20 bytes each."""
+def _without_new(store: Store, refs: Mapping[str, str], branch: str, into: str) -> dict[str, str]:
+    have = store.refs(into)
+    return {ref: oid for ref, oid in refs.items() if ref == branch or have.get(into + ref.removeprefix("refs/")) == oid}
 
-    def __init__(self, store: Store, tip: str, stop: str | None) -> None:
-        self._ids = bytearray()
-        self.bottom: str | None = tip
-        while self.bottom is not None and self.bottom != stop:
-            self._ids += bytes.fromhex(self.bottom)
-            match = _PARENT.match(store.read(self.bottom, "commit"))
-            self.bottom = match[1].decode() if match else None
 
-    def __len__(self) -> int:
-        return len(self._ids) // _ID
+def _queued(ref: str) -> bool:
+    return any(form.fullmatch(ref) for form in (PROPOSAL_REF, ENDORSEMENT_REF, REFUSAL_REF))
 
-    def __getitem__(self, index: int) -> str:
-        """The commit `index` places above the bottom, 0 being the lowest."""
-        at = len(self._ids) - (index + 1) * _ID
-        return self._ids[at : at + _ID].hex()
 
-    def upwards(self, start: int = 0) -> Iterator[str]:
-        return (self[index] for index in range(start, len(self)))
+def _incoming(place: Place, remote: str) -> str:
+    """Where the branch of `remote` lands."""
+    return f"{INCOMING}{remote}/heads/{place.name}"
+
+
+def _ledger_name(offered: Mapping[str, str], url: str) -> str:
+    """The name of the ledger there: its one branch, or the one that HEAD is on where there are others."""
+    heads = {ref.removeprefix("refs/heads/"): oid for ref, oid in offered.items() if ref.startswith("refs/heads/")}
+    likely = [name for name, oid in heads.items() if oid == offered.get("HEAD")] or list(heads)
+    if len(likely) == 1:
+        return likely[0]
+    if "common" in likely:
+        return "common"
+    raise Refused("no-ledger", f"{url} is no ledger: it has {len(heads)} branches", "compare the address")
+
+
+def _entry(content: bytes, url: str) -> Entry:
+    try:
+        return Entry.parse(Commit.parse(content).message)
+    except Malformed as error:
+        raise Refused(
+            "no-ledger", f"{url} is no ledger: a commit there is no snapshot", "compare the address"
+        ) from error
+
+
+def _address(url: str) -> str:
+    """A path as git will find it from the clone; any other address as it is."""
+    return str(Path(url).resolve()) if Path(url).exists() else url
+
+
+def _copy_schemas(place: Place) -> None:
+    """Put the schemas where the manifests name them, so that editors complete and check."""
+    place.directory.mkdir(exist_ok=True)
+    for schema in layout.data_dir("templates").glob("*.schema.json"):
+        shutil.copyfile(schema, place.directory / schema.name)
+
+
+def _clock(now: int | None) -> int:
+    return int(time.time()) if now is None else now

@@ -33,13 +33,16 @@ from gitledger.rules.transition import Transition, apply
 AHEAD: Final = 86400
 """How many seconds ahead of the host's clock a snapshot may be dated (spec 8, On the host)."""
 
+NOT_IN_TABLE: Final = "ref-not-in-table"
+"""The rule of a ref that may not be pushed; whoever says so shows the table."""
+
 TABLE: Final = (
-    ("refs/heads/{name}", "snapshots, by the witness"),
+    ("refs/heads/<name of the ledger>", "snapshots, by the witness"),
     ("refs/proposals/<domain>/<topic>", "a proposal, or a line of them"),
     ("refs/endorsements/<proposal oid>/<domain>", "a signed tag by an authority"),
-    ("refs/refusals/<proposal oid>", "a signed tag by the witness, or by who withdraws"),
+    ("refs/refusals/<proposal oid>", "a signed tag by the witness or a withdrawer"),
 )
-"""What may be pushed (spec 2)."""
+"""What may be pushed (spec 2): refs, and what they take."""
 
 _QUEUED: Final = (PROPOSAL_REF, ENDORSEMENT_REF, REFUSAL_REF)
 _TOPIC_JUNK = re.compile(r"[^a-z0-9._-]+|\.(?=\.)|^[^a-z0-9]+")
@@ -228,12 +231,11 @@ class _Push:
         """What has its receipt stays decided for as long as the receipt is kept."""
         receipt = self.waiting.decided.get(one.oid)
         if receipt is not None:
+            said = queue.receipt(receipt)
             raise Refused(
-                "already-decided",
-                f"it was withdrawn, see refs/refusals/{one.oid}"
-                if receipt.verb == refusal.WITHDRAWN
-                else f"it was refused at {receipt.at}: {receipt.reason}",
-                "change it, and make it a new commit: git commit --amend -S",
+                said.rule,
+                f"{said.what}; refs/refusals/{one.oid} says so",
+                "change it, and sign it anew: git commit --amend -S",
             )
 
     def must_replace(self, update: Update, tip: Proposal, domain: str) -> None:
@@ -353,18 +355,16 @@ def _must_be_in_table(place: Place, state: State, update: Update, updates: Seque
 
 def _outside(place: Place, state: State, update: Update) -> Refused:
     """The refusal of a ref that is not in the table, with the refspec that proposes what it brings."""
-    mend: list[str] = []
     if update.ref.startswith("refs/tags/"):
-        what = "tags are made by the host, from what it verified, and never pushed"
-        mend += ["git config push.followTags false   (and push without --tags and --follow-tags)"]
-    else:
-        what = "this ref is not in the table of what may be pushed"
+        return Refused(
+            NOT_IN_TABLE,
+            "tags are made by the host, from what it verified, and never pushed",
+            "git config push.followTags false   (and push without --tags and --follow-tags)",
+        )
+    mend = ""
     if update.new != ABSENT and place.store.size(update.new)[0] == "commit":
-        mend.append(f"git push origin {update.new}:{_proposal_ref(place.store, state, update)}")
-    width = max(len(ref) for ref, _ in TABLE)
-    mend.append("what may be pushed:")
-    mend += [f"  {ref.format(name=place.name):{width}}  {said}" for ref, said in TABLE]
-    return Refused("ref-not-in-table", what, "\n".join(mend))
+        mend = f"git push origin {update.new}:{_proposal_ref(place.store, state, update)}   (proposes it)"
+    return Refused(NOT_IN_TABLE, "this ref is not in the table of what may be pushed", mend)
 
 
 def _proposal_ref(store: Store, state: State, update: Update) -> str:

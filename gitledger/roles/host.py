@@ -1,27 +1,26 @@
 """The host: the bare repository that people push to (spec 2, 11).
 
 `create` founds a ledger in a new one, `install` makes a host of one that holds a ledger already, `check` says what is
-missing, `settle` does what follows from what was decided: it makes tags and clears decided refs. What a push may
-bring is decided in `gate.py`.
+missing. What a push may bring is decided in `gate.py`; what follows from it is done in `upkeep.py`.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from gitledger.errors import Failed, LedgerError, Refused, Unsound, Usage, about
+from gitledger.errors import LedgerError, Malformed, Unsound, Usage
 from gitledger.exchange import layout
-from gitledger.objects.codec import Commit, Tag, digest
+from gitledger.objects.codec import Commit, digest
 from gitledger.objects.store import ABSENT, Store
-from gitledger.roles.place import Place, write_durably
-from gitledger.rules import queue
+from gitledger.roles.place import Place
+from gitledger.roles.upkeep import settle
 from gitledger.rules.advance import advance, genesis
 from gitledger.rules.entry import Entry
-from gitledger.rules.queue import ENDORSEMENT_REF, REFUSAL_REF, Queue
 from gitledger.rules.state import Snapshot
 from gitledger.signing.keys import PublicKey
 
@@ -30,13 +29,7 @@ if TYPE_CHECKING:
 
     from gitledger.signing.signers import Signer
 
-SETTLED: Final = "settled"
-"""The file in `Place.directory` that names the newest snapshot whose consequences are all drawn."""
-
-_ORPHANED: Final = 86400
-"""How many seconds an endorsement is kept whose proposal is not here: it may be a moment ahead of it."""
-
-_TRIES: Final = 5
+__all__ = ["Card", "card", "check", "create", "install", "settle"]
 
 Progress = Callable[[int, int], None]
 
@@ -129,12 +122,12 @@ def install(directory: Path, *, progress: Progress = lambda done, of: None) -> P
     raises for the first invalid snapshot, and what `layout.install_hooks` raises.
     """
     store = Store.open(directory, durable=True)
+    if not store.bare:
+        raise Usage("host-not-bare", f"{directory} has a work tree, which a host has not", "git clone --bare makes one")
     try:
         place = Place.of(store)
     except LedgerError:
         place = _recognise(store, progress)
-    if place.role != "host":
-        raise Usage("not-a-host", f"{directory} is a consumer's clone", "install the hooks in a bare repository")
     layout.configure(store.git_dir, layout.HOST_CONFIG)
     layout.install_hooks(store.git_dir, role="host", name=place.name)
     if store.head() != place.branch:
@@ -152,73 +145,10 @@ def check(directory: Path) -> list[str]:
     problems: list[str] = []
     try:
         settle(place, int(time.time()))
-        _must_have_line(place, place.verified)
+        _must_follow(place, place.verified)
     except LedgerError as error:
         problems.append(f"{error}; {error.mend}" if error.mend else str(error))
     return problems + layout.check(place.store.git_dir, role="host", name=place.name)
-
-
-def settle(place: Place, now: int) -> None:
-    """Draw the consequences of what was decided, at `now` on the host's clock; any number may do so at a time (spec 11).
-
-    Makes the tags that are missing; removes proposals whose whole line is decided, with their endorsements; drops
-    receipts that are older than the policy's grace period. Raises Unsound or Failed.
-    """
-    place = Place(place.store, place.role, place.anchor, place.name)  # `verified` anew
-    newest = place.verified
-    _make_tags(place)
-    refs = place.queue_refs()
-    waiting = queue.read(newest.state, refs)
-    gone = [ref for ref, line in waiting.lines.items() if all(one.oid in waiting.decided for one in line)]
-    kept = {one.oid for ref, line in waiting.lines.items() if ref not in gone for one in line}
-    done = {one.oid for one in waiting.proposals.values()} - kept
-    for ref in refs.keys() - waiting.lines.keys() - waiting.unreadable.keys():
-        if (match := ENDORSEMENT_REF.fullmatch(ref)) and match["proposal"] not in kept:
-            if match["proposal"] in done or _is_over(place, waiting, refs[ref], match["proposal"], now):
-                gone.append(ref)
-        elif (match := REFUSAL_REF.fullmatch(ref)) and match["proposal"] not in kept:
-            if _tagged(place, refs[ref]) + newest.state.policy.grace_seconds < now:
-                gone.append(ref)
-    _remove(place.store, {ref: refs[ref] for ref in gone})
-    write_durably(place.directory / SETTLED, newest.oid + "\n")
-
-
-def _make_tags(place: Place) -> None:
-    """Another hook may be making the same tags: then they are there at the next look."""
-    for tried in range(1, _TRIES + 1):
-        try:
-            place.settle()
-        except Failed:
-            if tried == _TRIES:
-                raise
-            time.sleep(0.05 * tried)
-        else:
-            return
-
-
-def _is_over(place: Place, waiting: Queue, tag: str, proposal: str, now: int) -> bool:
-    """Whether an endorsement has nothing to wait for: its proposal was accepted, or was replaced some time ago."""
-    if place.verified.state.line.acceptance(place.store, proposal) is not None:
-        return True
-    return not waiting.unreadable and _tagged(place, tag) + _ORPHANED < now
-
-
-def _tagged(place: Place, oid: str) -> int:
-    return Tag.parse(place.store.read(oid, "tag")).tagger.seconds
-
-
-def _remove(store: Store, refs: Mapping[str, str]) -> None:
-    """Remove `refs` that still name these objects. What somebody else moved or removed meanwhile is theirs."""
-    if not refs:
-        return
-    try:
-        store.update([(ref, None, oid) for ref, oid in refs.items()])
-    except Failed:
-        for ref, oid in refs.items():
-            try:
-                store.update([(ref, None, oid)])
-            except Failed:
-                continue
 
 
 def _recognise(store: Store, progress: Progress) -> Place:
@@ -229,34 +159,50 @@ def _recognise(store: Store, progress: Progress) -> Place:
         trusted = advance(trusted, oid)
         progress(done, len(oids) - 1)
     place = Place(store, "host", trusted.state.ledger_id, name)
-    _must_have_line(place, trusted)
+    _must_follow(place, trusted)
     return place
 
 
 def _line(store: Store) -> tuple[str, list[str]]:
     """The name of the ledger in `store`, and its snapshots as they say of themselves, newest first."""
-    names = [name for ref in store.refs("refs/heads/") if _says(store, ref, name := ref.removeprefix("refs/heads/"))]
+    heads = {ref.removeprefix("refs/heads/"): oid for ref, oid in store.refs("refs/heads/").items()}
+    names = [name for name, oid in heads.items() if _says(store, oid, name)]
     if len(names) != 1:
         raise Usage(
             "no-ledger-here",
-            f"{store.git_dir} has {len(names)} branches whose newest commit is a snapshot of their name, not one",
+            f"{store.git_dir} has {len(names) or 'no'} branches whose newest commit is a snapshot of that name",
             "gitledger init DIR founds a ledger; git clone --bare copies one",
         )
-    oids = [oid := store.refs("refs/heads/")[f"refs/heads/{names[0]}"]]
-    while parents := Commit.parse(store.read(oid, "commit")).parents:
-        oids.append(oid := parents[0])
+    oids = [heads[names[0]]]
+    while parents := Commit.parse(store.read(oids[-1], "commit")).parents:
+        oids.append(parents[0])
     return names[0], oids
 
 
-def _says(store: Store, ref: str, name: str) -> bool:
-    """Whether the branch calls itself a line of snapshots of the ledger `name`."""
+def _says(store: Store, oid: str, name: str) -> bool:
+    """Whether the commit calls itself a snapshot of the ledger `name`."""
     try:
-        oid = store.resolve(ref)
-        return oid is not None and Entry.parse(Commit.parse(store.read(oid, "commit")).message).name == name
-    except Refused | Malformed:
+        return Entry.parse(Commit.parse(store.read(oid, "commit")).message).name == name
+    except Malformed:
         return False
 
 
-def _must_have_line(place: Place, newest: Snapshot) -> None:
-    """Every tag of a snapshot names the snapshot of that number on the line."""
-    prefix = f"{place.tag(0)[:-1]}"
+def _must_follow(place: Place, newest: Snapshot) -> None:
+    """Branches and tags are those that the line gives, and no others (spec 2)."""
+    for ref in place.store.refs("refs/heads/"):
+        if ref != place.branch:
+            raise _stray(place, ref, "is a branch besides the ledger's")
+    for ref, oid in place.store.refs("refs/tags/").items():
+        match = re.fullmatch(rf"refs/tags/{place.name}@(0|[1-9][0-9]{{0,18}})", ref)
+        if match is None or int(match[1]) > newest.number:
+            raise _stray(place, ref, "is no snapshot of this ledger")
+        if newest.state.line.row(place.store, int(match[1])).snapshot != oid:
+            raise _stray(place, ref, "names another commit than the line does")
+
+
+def _stray(place: Place, ref: str, what: str) -> Unsound:
+    return Unsound(
+        "stray-ref",
+        f"{ref} {what}",
+        f"git -C {place.store.git_dir} -c core.hooksPath=/dev/null update-ref -d {ref}",
+    )

@@ -107,7 +107,9 @@ class Place:
             raise Refused("no-such-snapshot", f"this ledger is {self.name}, not {ledger}", "gitledger log")
         if number > newest.number:
             raise Refused(
-                "no-such-snapshot", f"{self.name}@{number} is not verified here; the newest is {newest.name}", "gitledger fetch"
+                "no-such-snapshot",
+                f"{self.name}@{number} is not verified here; the newest is {newest.name}",
+                "gitledger fetch",
             )
         return newest.state.line.row(self.store, number)
 

@@ -6,8 +6,8 @@ run signed and did not publish is published first, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from gitledger.errors import Fork, LedgerError, Refused
 from gitledger.exchange import remotes
@@ -28,12 +28,17 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an emission now would do: publish `unpublished` again, then number, leave waiting and refuse."""
+    """What an emission now would do with `queue`: publish `unpublished` again, then number, leave waiting and refuse."""
 
     newest: Snapshot
     unpublished: tuple[Snapshot, ...]
     verdicts: tuple[Verdict, ...]
-    unreadable: dict[str, LedgerError] = field(default_factory=dict)
+    queue: Queue
+
+    @property
+    def unreadable(self) -> Mapping[str, LedgerError]:
+        """The refs that hold no line, with the reason."""
+        return self.queue.unreadable
 
     @property
     def ready(self) -> tuple[Verdict, ...]:
@@ -58,7 +63,7 @@ def plan(place: Place, *, first_here: bool = False, only: Sequence[str] = ()) ->
     unpublished = _unpublished(place, journal)
     newest = unpublished[-1] if unpublished else place.verified
     waiting = _chosen(newest.state, place, only)
-    return Plan(newest, unpublished, tuple(_undecided(waiting, newest.state)), dict(waiting.unreadable))
+    return Plan(newest, unpublished, tuple(_undecided(waiting, newest.state)), waiting)
 
 
 def emit(
@@ -84,7 +89,7 @@ def emit(
         must_be_witness(newest.state, signer)
         emission = _Emission(place, newest, signer, seconds, progress)
         waiting = _chosen(newest.state, place, only)
-        done = Plan(newest, unpublished, tuple(emission.play(waiting)), dict(waiting.unreadable))
+        done = Plan(newest, unpublished, tuple(emission.play(waiting)), waiting)
         tip = emission.newest
         if tip is not place.verified:
             journal.keep(place.store, place.verified, tip)

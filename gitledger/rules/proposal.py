@@ -110,13 +110,13 @@ def read(objects: Objects, oid: str) -> Proposal:
     )
 
 
-def must_have_base(commit: Commit) -> None:
-    """Raise Malformed (`proposal-parents`) unless the commit has exactly one parent."""
+def must_have_base(commit: Commit, newest: str = "SNAPSHOT") -> None:
+    """Raise Malformed (`proposal-parents`) unless the commit has exactly one parent; `newest` is for the mend."""
     if len(commit.parents) != 1:
         raise Malformed(
             "proposal-parents",
             f"a proposal has exactly one parent, its base; this commit has {len(commit.parents)}",
-            "git -c commit.gpgsign=true rebase SNAPSHOT   (a merge that git pull made goes away)",
+            f"git -c commit.gpgsign=true rebase {newest}   (a merge that git pull made goes away)",
         )
 
 

@@ -91,10 +91,11 @@ def read_line(state: State, tip: str, limit: int) -> tuple[Proposal, ...]:
         oids.append(oid)
         if len(oids) > state.number + limit:
             raise _too_many(limit)
-        commit = Commit.parse(objects.read(oid, "commit"))
-        if len(commit.parents) != 1:
-            _must_not_be_foreign(state, oid, commit)
-            proposal.must_have_base(commit)
+        with about(f"commit {oid[:12]}"):
+            commit = Commit.parse(objects.read(oid, "commit"))
+            if len(commit.parents) != 1:
+                _must_not_be_foreign(state, oid, commit)
+                proposal.must_have_base(commit, state.line.last.snapshot)
         oid = commit.parents[0]
     undecided: list[str] = []
     for oid in oids:
@@ -180,7 +181,7 @@ def decide(state: State, queue: Queue, accept: Accept = suppose) -> Iterator[Ver
     while turns:
         salt, _, one = heapq.heappop(turns)
         if one.oid in queue.decided:
-            yield from stop(one, _receipt(queue.decided[one.oid]))
+            yield from stop(one, receipt(queue.decided[one.oid]))
             continue
         try:
             transition = apply(state, one)
@@ -206,7 +207,8 @@ def _follows(one: Proposal, error: LedgerError) -> LedgerError:
     )
 
 
-def _receipt(receipt: Refusal) -> LedgerError:
+def receipt(receipt: Refusal) -> LedgerError:
+    """What a receipt says of its proposal, as an error: withdrawn, or the rule and the sentence of the refusal."""
     if receipt.verb == refusal.WITHDRAWN:
         return Refused("withdrawn", "it was withdrawn by its proposer")
     rule, _, sentence = receipt.reason.partition(" ")
@@ -228,7 +230,7 @@ def _must_not_be_foreign(state: State, oid: str, commit: Commit) -> None:
         return
     raise Refused(
         "base-unknown",
-        f"it stands on {oid}, which calls itself {entry.snapshot} and is no snapshot of this ledger up to "
+        f"{oid} calls itself {entry.snapshot} and is no snapshot of this ledger up to "
         f"{state.snapshot_name}",
         f"git fetch; git -c commit.gpgsign=true rebase --onto {state.snapshot_name} {oid}",
     )

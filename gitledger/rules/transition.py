@@ -106,7 +106,7 @@ def _base(before: State, proposal: Proposal) -> tuple[int, int]:
     raise Refused(
         "base-unknown",
         f"the base {proposal.base} is neither a snapshot of this ledger nor a proposal that one accepted",
-        f"git fetch; git -c commit.gpgsign=true rebase --onto {before.snapshot_name} {proposal.base}",
+        _rebase(before, proposal),
     )
 
 
@@ -150,7 +150,9 @@ def _permit(before: State, base: Tree, proposal: Proposal, accepted_at: int, cha
 
 
 def _rebase(before: State, proposal: Proposal) -> str:
-    return f"git fetch; git -c commit.gpgsign=true rebase --onto {before.snapshot_name} {proposal.base}"
+    """By id, which is there after a fetch of any kind; the name of a snapshot is only where it was verified."""
+    onto = before.line.last.snapshot or before.snapshot_name
+    return f"git fetch\ngit -c commit.gpgsign=true rebase --onto {onto} {proposal.base}"
 
 
 def _limits(before: State, changes: Changes) -> None:

@@ -687,6 +687,20 @@ def test_hooks_are_whole_executable_and_the_same_when_installed_again(tmp_path: 
     assert (host / "config").read_bytes() == written
 
 
+def test_hooks_are_found_in_an_installed_package_and_in_a_checkout(tmp_path: Path) -> None:
+    package = Path(layout.__file__).parent.parent
+    shutil.copytree(package, tmp_path / "site" / "gitledger")
+    shutil.copytree(layout.data_dir("hooks"), tmp_path / "site" / "gitledger" / "_data" / "hooks")
+    shutil.copytree(package, tmp_path / "checkout" / "gitledger", ignore=shutil.ignore_patterns("_data"))
+    shutil.copytree(layout.data_dir("hooks"), tmp_path / "checkout" / "hooks")
+    for place, found in (("site", "site/gitledger/_data/hooks"), ("checkout", "checkout/hooks")):
+        code = "from gitledger.exchange.layout import data_dir; print(data_dir('hooks'))"
+        shown = subprocess.check_output(
+            [sys.executable, "-P", "-c", code], env={**os.environ, "PYTHONPATH": str(tmp_path / place)}, text=True
+        )
+        assert Path(shown.strip()) == (tmp_path / found).resolve()
+
+
 def test_another_program_s_hook_is_not_written_over(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "--bare", "host")
     taken = tmp_path / "host" / "hooks" / "post-receive"

@@ -1,0 +1,5 @@
+"""`python -m gitledger`."""
+
+from gitledger.cli import main
+
+main()

@@ -1,0 +1,5 @@
+"""`python -m gitledger.cli`."""
+
+from gitledger.cli import main
+
+main()

@@ -1,0 +1,311 @@
+"""`clone`, `fetch`, `status`, `verify`, `log`, `show`, `pin`, `allowed-signers`: whoever reads and verifies."""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gitledger.cli import output
+from gitledger.cli.options import REMOTE, At, Json, Key, key_at_hand, place_here
+from gitledger.errors import Refused, Usage
+
+if TYPE_CHECKING:
+    from gitledger.ledger import Snapshot
+    from gitledger.roles.consumer import FetchReport
+    from gitledger.roles.place import Place
+
+Named = Annotated[str, typer.Argument(metavar="SNAPSHOT", help="As common@42, or 42.")]
+
+
+def clone(
+    url: Annotated[str, typer.Argument(metavar="URL", help="Where the ledger is: an address or a directory.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The clone to make.")],
+    anchor: Annotated[
+        str | None, typer.Option("--anchor", metavar="sha256:…", help="The ledger id that the founders gave out.")
+    ] = None,
+    known: Annotated[
+        str | None,
+        typer.Option(
+            "--known", metavar="SNAPSHOT=HASH", help="A recent snapshot: common@41=sha256:…; the line must hold it."
+        ),
+    ] = None,
+    as_domain: Annotated[
+        str | None, typer.Option("--as", metavar="DOMAIN", help="Propose for DOMAIN: git push of DOMAIN/TOPIC proposes.")
+    ] = None,
+    as_json: Json = False,
+    at: At = None,
+) -> None:
+    """Make a clone that is verified from the anchor on, with the newest snapshot checked out.
+
+    Without --anchor it shows the ledger id that it finds, and takes the one that you were given from the terminal.
+
+    --json: ledger, ledger_id, directory, snapshot, hash.
+    """
+    from gitledger.roles import consumer
+
+    passed = _known(known)
+    anchor = anchor or _typed_anchor(url)
+    with output.progress("Verifying") as step:
+        place = consumer.clone(
+            url, directory, anchor, known=passed, domain=as_domain, progress=step, show=sys.stderr.isatty()
+        )
+    newest = place.verified
+    if as_json:
+        output.as_json(
+            {
+                "ledger": place.name,
+                "ledger_id": place.anchor,
+                "directory": str(directory.resolve()),
+                "snapshot": newest.name,
+                "hash": newest.hash,
+            }
+        )
+        return
+    snapshots = output.count(newest.number + 1, "snapshot")
+    output.say((newest.name, output.HEAD), f" is verified from genesis on ({snapshots}) and checked out in {directory}.")
+    if as_domain:
+        output.say(f"You propose for {as_domain}:")
+        output.command(f"git switch -c {as_domain}/TOPIC; git commit; git push")
+
+
+def fetch(as_json: Json = False, at: At = None) -> None:
+    """Fetch, verify and advance; the checkout stays where it is. Exit status 3 for a fork, 4 for a stale mirror.
+
+    --json: ledger, before, after, remote, stale (the remote's newest, or null), ahead {snapshot, time} or null,
+    queue {left, error}.
+    """
+    from gitledger.roles.status import checkout
+
+    report = bring_in(place_here())
+    newest = report.place.verified.name
+    if as_json:
+        output.as_json(_report_json(report))
+    else:
+        say_fetched(report)
+        pinned, _ = checkout(report.place)
+        if pinned and pinned != newest:
+            output.say(f"The checkout stays at {pinned}. To move it:")
+            output.command(f"gitledger pin {newest}")
+    must_not_be_stale(report)
+
+
+def status(key: Key = None, as_json: Json = False, at: At = None) -> None:
+    """How the ledger stands for you, as it was last fetched.
+
+    --json: ledger, ledger_id, role, snapshot, witness {domain, key_id}, pinned, branch, key_id, domain, read_only,
+    proposals [as of `proposals`], duty {unpublished, ready, waiting, refused, error} or null, retired,
+    remotes [{name, snapshot, stale, fetched}].
+    """
+    from gitledger.cli import report
+    from gitledger.roles.status import status as status_of
+
+    place = place_here()
+    said = status_of(place, key_at_hand(place, key))
+    if as_json:
+        output.as_json(report.status_json(said))
+    else:
+        report.print_status(said)
+
+
+def verify(
+    snapshot: Annotated[
+        str | None, typer.Argument(metavar="SNAPSHOT", help="As common@42, or 42; without it, the newest.")
+    ] = None,
+    from_genesis: Annotated[
+        bool, typer.Option("--from-genesis", help="Verify every snapshot up to it, from the anchor on.")
+    ] = False,
+    as_json: Json = False,
+    at: At = None,
+) -> None:
+    """Verify a snapshot on the one before it, or all of them from genesis.
+
+    --json: snapshot, hash, oid, witness, from_genesis.
+    """
+    from gitledger.roles import consumer
+
+    with output.progress("Verifying from genesis") as step:
+        found = consumer.verify(place_here(), snapshot, from_genesis=from_genesis, progress=step)
+    if as_json:
+        output.as_json(
+            {
+                "snapshot": found.name,
+                "hash": found.hash,
+                "oid": found.oid,
+                "witness": found.entry.witness,
+                "from_genesis": from_genesis,
+            }
+        )
+        return
+    how = f"signed by the witness {found.entry.witness}"
+    if from_genesis and found.number:
+        how = f"and so is every snapshot before it, from genesis on ({output.count(found.number + 1, 'snapshot')})"
+    output.say(("✓ ", output.GOOD), (found.name, output.HEAD), f" is valid, {how}.")
+    output.fields([("hash", found.hash)])
+
+
+def log(
+    limit: Annotated[
+        int | None, typer.Option("-n", "--number", metavar="N", min=0, help="Only the newest N.")
+    ] = None,
+    as_json: Json = False,
+    at: At = None,
+) -> None:
+    """The snapshots, newest first: name, date, proposer, first line.
+
+    --json: ledger, snapshots [{number, snapshot, oid, time, proposer, summary}].
+    """
+    from gitledger.ledger import Ledger
+
+    place = place_here()
+    ledger = Ledger(place)
+    snapshots = islice(reversed(ledger), limit)
+    if as_json:
+        output.as_json({"ledger": ledger.name, "snapshots": [_brief(snapshot) for snapshot in snapshots]})
+        return
+    widths = (len(ledger.current.name), 16, max(len(domain) for domain in place.verified.state.domains()))
+    roomy = output.fits(widths, rest=16)
+    for one in snapshots:
+        name = (one.name.ljust(widths[0]), output.HEAD)
+        date = output.when(int(one.time.timestamp()))
+        who = one.proposer or one.witness
+        if roomy:
+            output.columns([name, (date, output.DIM), who, one.summary], widths=widths)
+        else:
+            output.columns([name, (date[:10], output.DIM), one.summary], widths=(widths[0], 10))
+
+
+def show(snapshot: Named, as_json: Json = False, at: At = None) -> None:
+    """All about one snapshot, and how to see it with stock git.
+
+    --json: snapshot, number, oid, hash, time, summary, message, proposer, proposal {oid, hash}, command {id, key_id,
+    salt}, endorsers, witness {domain, key_id}, previous, content, changed.
+    """
+    from gitledger.cli import report
+    from gitledger.ledger import Ledger
+
+    found = Ledger(place_here())[snapshot]
+    if as_json:
+        output.as_json(report.snapshot_json(found))
+    else:
+        report.print_snapshot(found)
+
+
+def pin(snapshot: Named, as_json: Json = False, at: At = None) -> None:
+    """Move the checkout to a verified snapshot.
+
+    --json: snapshot.
+    """
+    from gitledger.roles import consumer
+
+    name = consumer.pin(place_here(), snapshot)
+    if as_json:
+        output.as_json({"snapshot": name})
+    else:
+        output.say("The checkout is at ", (name, output.HEAD), ".")
+
+
+def allowed_signers(at: At = None) -> None:
+    """Print the allowed-signers file of the newest verified snapshot, for git and ssh-keygen."""
+    from gitledger.roles import consumer
+
+    sys.stdout.write(consumer.allowed_signers(place_here().verified))
+
+
+def bring_in(place: Place) -> FetchReport:
+    """Fetch into the clone `place`, with progress on a terminal."""
+    from gitledger.roles import consumer
+
+    with output.progress("Verifying") as step:
+        return consumer.fetch(place, REMOTE, progress=step, show=sys.stderr.isatty())
+
+
+def say_fetched(report: FetchReport) -> None:
+    """What a fetch brought, and what it left."""
+    name, before, after = report.place.name, report.before, report.after
+    if after > before:
+        new = output.count(after - before, "new snapshot")
+        output.say((f"{name}@{after}", output.HEAD), f" is verified: {new} since {name}@{before}.")
+    elif report.stale is None and report.ahead is None:
+        output.say((f"{name}@{after}", output.HEAD), " is still the newest.")
+    if report.ahead is not None:
+        waits, seconds = report.ahead
+        output.note(
+            (f"{waits} waits: ", output.WAITS),
+            f"it is dated {output.when(seconds)}, more than a day ahead of this machine's clock",
+        )
+    if report.left:
+        output.note(f"{output.count(report.left, 'ref')} of the queue at {report.remote} were too many and stay there")
+    if report.queue_error is not None:
+        output.note(("The queue was not fetched: ", output.WAITS), str(report.queue_error))
+
+
+def must_not_be_stale(report: FetchReport) -> None:
+    """Raise Unreachable (`stale`) where the remote has less than is verified here."""
+    if report.stale is not None:
+        raise output.stale(report.remote, f"{report.place.name}@{report.stale}", report.place.verified.name)
+
+
+def _report_json(report: FetchReport) -> dict[str, object]:
+    name, ahead = report.place.name, report.ahead
+    return {
+        "ledger": name,
+        "before": f"{name}@{report.before}",
+        "after": f"{name}@{report.after}",
+        "remote": report.remote,
+        "stale": None if report.stale is None else f"{name}@{report.stale}",
+        "ahead": {"snapshot": ahead[0], "time": output.iso(ahead[1])} if ahead else None,
+        "queue": {"left": report.left, "error": str(report.queue_error) if report.queue_error else None},
+    }
+
+
+def _brief(snapshot: Snapshot) -> dict[str, object]:
+    return {
+        "number": snapshot.number,
+        "snapshot": snapshot.name,
+        "oid": snapshot.oid,
+        "time": output.iso(int(snapshot.time.timestamp())),
+        "proposer": snapshot.proposer,
+        "summary": snapshot.summary,
+    }
+
+
+def _known(said: str | None) -> tuple[str, str] | None:
+    if said is None:
+        return None
+    name, equals, digest = said.partition("=")
+    if not equals:
+        raise Usage("known", f"--known {said} is not SNAPSHOT=HASH", "--known common@41=sha256:…")
+    return name, digest
+
+
+def _typed_anchor(url: str) -> str:
+    """The anchor that a person was given, compared with what the ledger at `url` says, and typed; never taken from it.
+
+    Raises Usage (`anchor-wanted`) where nobody can be asked, Refused (`wrong-anchor`) where the two differ.
+    """
+    from gitledger.roles import consumer
+
+    if not output.interactive():
+        raise Usage(
+            "anchor-wanted",
+            "without an anchor nothing can be verified, and there is no terminal to ask for it",
+            f"gitledger clone {url} DIR --anchor sha256:…   (the ledger id, as the founders gave it out)",
+        )
+    found = consumer.peek(url)
+    output.note("The ledger there says that its id is")
+    output.note((found, output.HEAD), indent=2)
+    output.note("Anybody could say so. Compare it with the id that the founders gave you, by another way than this one.")
+    typed = output.answer("The id that you were given: ").strip()
+    if not typed.startswith("sha256:"):
+        typed = f"sha256:{typed}"
+    if typed != found:
+        raise Refused(
+            "wrong-anchor",
+            "that is not the id of the ledger there: it is another ledger, or there is a slip in what was typed",
+            "ask the founders; nothing was cloned",
+        )
+    return typed

@@ -1,0 +1,169 @@
+"""`init` and `hooks`: the host that people push to."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gitledger.cli import output
+from gitledger.cli.options import At, Json, Key, bytes_of, keys_by_domain, signer_for
+from gitledger.errors import Refused
+
+if TYPE_CHECKING:
+    from gitledger.roles.host import Card
+    from gitledger.rules.state import Snapshot
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The bare repository to make.")],
+    domain: Annotated[str, typer.Option("--domain", metavar="D", help="Your domain: the witness.")],
+    key: Key = None,
+    name: Annotated[str, typer.Option("--name", metavar="N", help="The ledger's name.")] = "common",
+    template: Annotated[
+        str | None, typer.Option("--template", metavar="personal|group", help="The policy to start from.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="A policy of your own.")] = None,
+    member: Annotated[
+        list[str] | None,
+        typer.Option("--member", metavar="D=PUBKEY", help="A domain that is registered from the start."),
+    ] = None,
+    authority: Annotated[
+        list[str] | None,
+        typer.Option("--authority", metavar="D=PUBKEY", help="Whose endorsement counts; without any, every member's."),
+    ] = None,
+    threshold: Annotated[
+        int | None, typer.Option("--threshold", metavar="K", help="How many make a quorum: the smallest majority.")
+    ] = None,
+    as_json: Json = False,
+    at: At = None,
+) -> None:
+    """Found a ledger in a new bare repository, and print the card to hand out.
+
+    PUBKEY is a file or a line. Members and authorities get manifests with that key as root and publisher.
+
+    --json: ledger, ledger_id, directory, snapshot, oid, witness {domain, key_id}, authorities [{domain, key_id}],
+    threshold, may_lose.
+    """
+    from gitledger.roles import host
+
+    members = keys_by_domain(member or [], "--member")
+    authorities = keys_by_domain(authority or [], "--authority") if authority else None
+    genesis = host.create(
+        directory,
+        witness=(domain, signer_for(None, key)),
+        seconds=int(time.time()),
+        name=name,
+        members=members,
+        authorities=authorities,
+        threshold=threshold,
+        policy=bytes_of(policy.expanduser()) if policy else None,
+        template=template,
+    )
+    card = host.card(genesis)
+    where = directory.resolve()
+    if as_json:
+        output.as_json(_card_json(card, genesis, where))
+        return
+    _print_card(card, genesis, where)
+
+
+def install(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A bare repository that holds a ledger.")],
+    as_json: Json = False,
+    at: At = None,
+) -> None:
+    """Make an existing bare repository the host of the ledger in it: verify it, set Git up, put the hooks in.
+
+    --json: ledger, ledger_id, directory, snapshot.
+    """
+    from gitledger.roles import host
+
+    with output.progress("Verifying from genesis") as step:
+        place = host.install(directory, progress=step)
+    newest = place.verified.name
+    if as_json:
+        where = str(directory.resolve())
+        output.as_json(
+            {"ledger": place.name, "ledger_id": place.anchor, "directory": where, "snapshot": newest}
+        )
+        return
+    output.say(f"{directory} is a host now: {newest} is its newest snapshot, verified from genesis.")
+    output.say()
+    output.fields([("ledger id", place.anchor)])
+    output.say()
+    output.say("Compare the ledger id with what the founders gave out.")
+
+
+def check(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A host.")], as_json: Json = False, at: At = None
+) -> None:
+    """Say what a host lacks of its hooks, its settings and its tags, with what mends it. Exit status 1 if anything.
+
+    --json: directory, problems [sentence].
+    """
+    from gitledger.roles import host
+
+    problems = host.check(directory)
+    if as_json:
+        output.as_json({"directory": str(directory.resolve()), "problems": problems})
+    elif not problems:
+        output.say(("✓ ", output.GOOD), f"{directory} lacks nothing.")
+    if not problems:
+        return
+    if not as_json:
+        for problem in problems:
+            what, _, mend = problem.rpartition("; ")
+            output.say(("✗ ", output.BAD), what or mend)
+            if what:
+                output.command(mend.removeprefix("run: "), indent=4)
+    raise Refused("host-lacks", f"{directory} lacks {output.count(len(problems), 'thing')}")
+
+
+def _print_card(card: Card, genesis: Snapshot, where: Path) -> None:
+    output.say((genesis.name, output.HEAD), f" is founded in {where}.")
+    output.say()
+    rows: list[tuple[str, tuple[output.Part, ...]]] = [("ledger id", (card.ledger_id,)), ("witness", _who(card.witness))]
+    for number, authority in enumerate(card.authorities):
+        rows.append(("" if number else "authorities", _who(authority)))
+    rows.append(("quorum", (f"{card.threshold} of {len(card.authorities)}: {_may_lose(card)}",)))
+    output.fields(rows)
+    output.say()
+    output.say("Hand out the ledger id: it is the anchor by which everybody knows this ledger.")
+    address = shlex.quote(str(where))
+    output.command(f"gitledger clone {address} DIR --anchor {card.ledger_id}")
+    output.say("Number what people propose, as the witness:")
+    output.command(f"gitledger -C {address} emit")
+
+
+def _who(who: tuple[str, str]) -> tuple[output.Part, ...]:
+    domain, key_id = who
+    return (f"{domain}  ", (key_id, output.DIM))
+
+
+def _may_lose(card: Card) -> str:
+    if card.may_lose == 0:
+        return "you may lose none of their keys"
+    return f"you may lose {card.may_lose}"
+
+
+def _card_json(card: Card, genesis: Snapshot, where: Path) -> dict[str, object]:
+    return {
+        "ledger": card.name,
+        "ledger_id": card.ledger_id,
+        "directory": str(where),
+        "snapshot": genesis.name,
+        "oid": genesis.oid,
+        "witness": _who_json(card.witness),
+        "authorities": [_who_json(authority) for authority in card.authorities],
+        "threshold": card.threshold,
+        "may_lose": card.may_lose,
+    }
+
+
+def _who_json(who: tuple[str, str]) -> dict[str, str]:
+    domain, key_id = who
+    return {"domain": domain, "key_id": key_id}

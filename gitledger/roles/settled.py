@@ -1,0 +1,23 @@
+"""A host's note of the newest snapshot whose consequences are drawn, so that a hook sees at once that nothing is left.
+
+It imports nothing, because to import is most of what such a hook would do.
+"""
+
+from __future__ import annotations
+
+FILE = "settled"
+"""In the host's directory `gitledger`: the commit of that snapshot, in hex."""
+
+
+def is_settled(git_dir: str) -> bool:
+    """Whether nothing is left to do in the repository at `git_dir`. In doubt it is not."""
+    try:
+        branch = _read(f"{git_dir}/HEAD").removeprefix("ref:").strip()
+        return _read(f"{git_dir}/{branch}") == _read(f"{git_dir}/gitledger/{FILE}")
+    except (OSError, ValueError):
+        return False
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib takes longer to import than all of this
+        return file.read().strip()

@@ -1,0 +1,108 @@
+"""Drawing the consequences of what a host decided (spec 4, In the queue; spec 9, Refusal; spec 11).
+
+Tags are made from the branch. The host removes a proposal's ref, with its endorsements, once all its line is decided:
+accepted, refused or withdrawn. A receipt is kept for the grace period, then dropped. A run may be killed or never come
+at all, so each does whatever is left; any number of them may run at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from gitledger.errors import Failed, LedgerError
+from gitledger.objects.codec import Tag
+from gitledger.roles import settled
+from gitledger.roles.place import Place, write_durably
+from gitledger.rules import queue
+from gitledger.rules.queue import ENDORSEMENT_REF, REFUSAL_REF
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gitledger.objects.store import Store
+    from gitledger.rules.queue import Queue
+    from gitledger.rules.state import State
+
+_ORPHANED: Final = 86400
+"""How many seconds an endorsement is kept whose proposal is not here: a push may bring it a moment before."""
+
+_TRIES: Final = 5
+
+
+def settle(place: Place, now: int) -> None:
+    """Make the tags that are missing on the host `place`, and clear what is decided, at `now` in seconds.
+
+    Raises Unsound or Failed where the host can't be relied on, or can't be written.
+    """
+    place = Place(place.store, place.role, place.anchor, place.name)  # reads `verified` anew
+    newest = place.verified
+    _make_tags(place)
+    refs = place.queue_refs()
+    _remove(place.store, _decided(newest.state, refs, now))
+    write_durably(place.directory / settled.FILE, newest.oid + "\n")
+
+
+def _make_tags(place: Place) -> None:
+    """Another hook may be making the same tags: then they are there at the next look."""
+    for tried in range(1, _TRIES + 1):
+        try:
+            place.settle()
+        except Failed:
+            if tried == _TRIES:
+                raise
+            time.sleep(0.05 * tried)
+        else:
+            return
+
+
+def _decided(state: State, refs: Mapping[str, str], now: int) -> dict[str, str]:
+    """Those of `refs` that have nothing to wait for, with the objects they name."""
+    waiting = queue.read(state, refs)
+    gone = {ref for ref, line in waiting.lines.items() if all(one.oid in waiting.decided for one in line)}
+    kept = {one.oid for ref, line in waiting.lines.items() if ref not in gone for one in line}
+    grace = state.policy.grace_seconds
+    for ref, tag in refs.items():
+        if (match := ENDORSEMENT_REF.fullmatch(ref)) is not None:
+            over = _is_over(state, waiting, tag, match["proposal"], now)
+        elif (match := REFUSAL_REF.fullmatch(ref)) is not None:
+            over = _is_older(state, tag, now - grace)
+        else:
+            continue
+        if over and match["proposal"] not in kept:
+            gone.add(ref)
+    return {ref: refs[ref] for ref in sorted(gone)}
+
+
+def _is_over(state: State, waiting: Queue, tag: str, proposal: str, now: int) -> bool:
+    """Whether an endorsement's proposal is decided, or was replaced some time ago."""
+    if proposal in waiting.proposals:
+        return True
+    try:
+        if state.line.acceptance(state.objects, proposal) is not None:
+            return True
+    except LedgerError:
+        return False
+    return not waiting.unreadable and _is_older(state, tag, now - _ORPHANED)
+
+
+def _is_older(state: State, tag: str, seconds: int) -> bool:
+    """Whether the tag was made before `seconds`. What can't be read is left alone."""
+    try:
+        return Tag.parse(state.objects.read(tag, "tag")).tagger.seconds < seconds
+    except LedgerError:
+        return False
+
+
+def _remove(store: Store, refs: Mapping[str, str]) -> None:
+    """Remove `refs` that still name these objects. What somebody else moved or removed meanwhile is theirs."""
+    if not refs:
+        return
+    try:
+        store.update([(ref, None, oid) for ref, oid in refs.items()])
+    except Failed:
+        for ref, oid in refs.items():
+            try:
+                store.update([(ref, None, oid)])
+            except Failed:
+                continue

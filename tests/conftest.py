@@ -1,0 +1,38 @@
+"""What all tests stand on: a clean environment, and a world to act in (world.py, forge.py)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("world", "forge")
+
+from world import Templates, World  # noqa: E402
+
+
+@pytest.fixture(autouse=True, scope="session")
+def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing of whoever runs the tests: no configuration, no agent, no locale, no time zone."""
+    for name in [name for name in os.environ if name.startswith(("GIT_", "SSH_", "XDG_", "LC_", "PYTEST_GIT"))]:
+        del os.environ[name]
+    home = tmp_path_factory.mktemp("home")
+    os.environ |= {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "XDG_STATE_HOME": str(home / ".local" / "state"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+    }
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    return Templates(tmp_path_factory.mktemp("templates"))
+
+
+@pytest.fixture
+def world(tmp_path: Path, templates: Templates) -> World:
+    return World(tmp_path / "world", templates)

@@ -1,0 +1,256 @@
+"""Pushing proposals to a host: what it takes, and that its mends work when they are typed (spec 4, 11)."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import forge
+import pytest
+from world import Done, Person, World, accepted, refused
+
+NOTE = {"shared/note.txt": b"hello\n"}
+
+
+def mends(done: Done) -> list[str]:
+    """The commands that a refusal tells to type, without the remarks behind them."""
+    lines = [line.removeprefix("remote:").rstrip() for line in done.stderr.splitlines()]
+    return [re.sub(r"   \(.*\)$", "", line).strip() for line in lines if re.match(r" {5}\S", line)]
+
+
+def type_mends(person: Person, cwd: Path, done: Done) -> None:
+    """Type them in a shell, as they stand."""
+    assert mends(done), f"no mend in:\n{done.stderr}"
+    for command in mends(done):
+        person.run(cwd, "sh", "-ec", command)
+
+
+def push_head(world: World, person: Person, topic: str = "t", clone: Path | None = None) -> Done:
+    path = clone or world.clone(person)
+    return world.push(person, path, f"+HEAD:refs/proposals/{person.domain}/{topic}")
+
+
+def test_an_accepted_proposal_is_told_its_place_and_how_to_go_on(world: World) -> None:
+    world.propose(world.james, {"shared/james.txt": b"first\n"})
+    proposal = world.propose(world.alice, NOTE, "Say hello")
+    assert proposal.push
+    said = " ".join(line.removeprefix("remote:").strip() for line in proposal.push.stderr.splitlines())
+    assert f"refs/proposals/alice/t accepted: {proposal[:12]} (Say hello) waits at place 2 of 2" in said
+    assert "it waits for the witness, you: as things stand it becomes common@2" in said
+    assert "git push origin +HEAD:refs/proposals/alice/t" in said
+    assert f"git fetch origin refs/refusals/{proposal} && git cat-file tag FETCH_HEAD" in said
+
+
+def test_a_proposal_that_lacks_endorsements_is_told_whose(world: World) -> None:
+    world.make_host(paths=["{match: standards/**, proposers: any, endorsements: 2}"])
+    proposal = world.propose(world.alice, {"standards/one.txt": b"one\n"})
+    assert proposal.push
+    said = re.sub(r"\s*\nremote:\s+", " ", proposal.push.stderr)
+    assert "it lacks endorsements (the rule standards/**: 2 more of alice, james, you)" in said
+
+
+def test_a_line_of_proposals_goes_in_as_one(world: World) -> None:
+    first = world.propose(world.alice, NOTE, "One", push=False)
+    second = world.propose(world.alice, {"shared/more.txt": b"more\n"}, "Two", base=first)
+    assert second.push and "2 proposals, the last of them" in second.push.stderr
+    assert "common@1 … common@2" in second.push.stderr
+    assert [one.proposal.oid for one in world.emit().ready] == [first, second]
+
+
+def test_a_line_may_go_on_from_a_proposal_that_was_accepted(world: World) -> None:
+    first = world.propose(world.alice, NOTE)
+    world.emit()
+    second = world.propose(world.alice, {"shared/more.txt": b"more\n"}, base=first)
+    assert [one.proposal.oid for one in world.emit().ready] == [second]
+
+
+def test_what_will_be_refused_when_its_turn_comes_is_told_so(world: World) -> None:
+    world.propose(world.james, NOTE)
+    proposal = world.propose(world.alice, {"shared/note.txt": b"other\n"})
+    assert proposal.push and "[path-changed-since]" in proposal.push.stderr
+    assert "what waits before it goes first" in proposal.push.stderr
+
+
+def test_unsigned_is_mended_by_what_is_printed(world: World) -> None:
+    path = world.alice.home / "bare-clone"
+    world.alice.git(world.path, "clone", "-q", "--no-tags", str(world.host), str(path))
+    world.commit(world.alice, NOTE, clone=path, sign=False)
+    type_mends(world.alice, path, refused(push_head(world, world.alice, clone=path), "unsigned"))
+    accepted(push_head(world, world.alice, clone=path))
+
+
+def test_an_openpgp_signature_is_mended_by_what_is_printed(world: World) -> None:
+    bench = world.bench(world.alice)
+    armour = b"-----BEGIN PGP SIGNATURE-----\n\niQEzBAABCAAdFiEE\n-----END PGP SIGNATURE-----\n"
+    tree = forge.changed(bench, world.tip, NOTE)
+    oid = forge.commit(bench, tree, [world.tip], signature=armour, committer=world.alice.ident)
+    done = refused(world.offer(oid, "refs/proposals/alice/t", by=world.alice), "not-an-ssh-signature")
+    path = world.clone(world.alice)
+    world.alice.git(path, "fetch", "-q", str(bench), oid)
+    world.alice.git(path, "checkout", "-q", "--detach", "FETCH_HEAD")
+    world.alice.git(path, "config", "gpg.format", "openpgp")
+    commands = mends(done)
+    assert [command.split()[:3] for command in commands[:3]] == [
+        ["git", "config", "gpg.format"],
+        ["git", "config", "user.signingkey"],
+        ["git", "config", "commit.gpgsign"],
+    ]
+    for command in commands:
+        typed = command.replace("<your public key file>", f"{world.alice.key}.pub")
+        world.alice.run(path, "sh", "-ec", typed)
+    accepted(push_head(world, world.alice))
+
+
+def test_a_stale_base_is_mended_by_what_is_printed(world: World) -> None:
+    world.propose(world.james, NOTE)
+    world.emit()
+    changed = {"shared/note.txt": b"hello\n", "shared/alice.txt": b"mine\n"}
+    world.propose(world.alice, changed, base=0, push=False)
+    done = refused(push_head(world, world.alice), "path-changed-since")
+    type_mends(world.alice, world.clone(world.alice), done)
+    accepted(push_head(world, world.alice))
+
+
+def test_a_base_that_was_never_accepted_is_mended_by_what_is_printed(world: World) -> None:
+    bench = world.bench(world.you)
+    forged = forge.snapshot(
+        bench, world.tip, world.propose(world.james, NOTE), world.you.key, seconds=world.now
+    )
+    path = world.clone(world.alice)
+    world.alice.git(path, "fetch", "-q", str(bench), forged)
+    world.propose(world.alice, {"shared/alice.txt": b"mine\n"}, base=forged, push=False)
+    done = refused(push_head(world, world.alice), "base-unknown")
+    type_mends(world.alice, path, done)
+    accepted(push_head(world, world.alice))
+
+
+def test_a_merge_from_git_pull_is_mended_by_what_is_printed(world: World) -> None:
+    path = world.clone(world.alice)
+    world.propose(world.james, NOTE)
+    world.alice.git(path, "checkout", "-q", "-b", "fix")
+    world.commit(world.alice, {"shared/alice.txt": b"mine\n"}, base="fix")
+    world.alice.git(path, "branch", "-f", "fix", "HEAD")
+    world.alice.git(path, "checkout", "-q", "fix")
+    world.emit()
+    world.alice.git(path, "pull", "-q", "--no-rebase", "--no-edit", "origin", "common")
+    done = refused(push_head(world, world.alice), "proposal-parents")
+    type_mends(world.alice, path, done)
+    accepted(push_head(world, world.alice))
+
+
+def test_an_encoding_header_is_mended_by_what_is_printed(world: World) -> None:
+    path = world.clone(world.alice)
+    world.alice.git(path, "config", "i18n.commitEncoding", "ISO-8859-1")
+    world.propose(world.alice, NOTE, push=False)
+    done = refused(push_head(world, world.alice), "encoding-header")
+    type_mends(world.alice, path, done)
+    accepted(push_head(world, world.alice))
+
+
+def test_a_used_salt_is_mended_by_what_is_printed(world: World) -> None:
+    first = world.propose(world.alice, NOTE)
+    salt = forge.when(world.host, first)
+    world.emit()
+    world.propose(world.alice, {"shared/more.txt": b"more\n"}, f"More\n\nLedger-Salt: {salt}", push=False)
+    refused(push_head(world, world.alice), "salt-used")
+    world.now = salt - 4  # the same second again, once the three commands before the commit have run
+    path = world.clone(world.alice)
+    world.alice.git(path, "commit", "-q", "--amend", "-S", "-m", "More", GIT_COMMITTER_DATE=f"{salt} +0000")
+    done = refused(push_head(world, world.alice), "salt-used")
+    assert "wait a second" in done.stderr
+    world.now = salt + 10
+    world.alice.git(path, "commit", "-q", "--amend", "-S", "--no-edit")
+    accepted(push_head(world, world.alice))
+
+
+def test_a_shallow_clone_proposes_as_long_as_its_base_is_on_the_host(world: World) -> None:
+    world.propose(world.james, NOTE)
+    world.emit()
+    path = world.alice.home / "shallow"
+    world.alice.git(world.path, "clone", "-q", "--depth=1", f"file://{world.host}", str(path))
+    world.commit(world.alice, {"shared/alice.txt": b"mine\n"}, clone=path, key=world.alice.key)
+    accepted(push_head(world, world.alice, clone=path))
+
+
+def test_history_that_is_cut_off_is_refused_and_nothing_of_it_stays(world: World) -> None:
+    path = world.clone(world.alice)
+    for number in range(3):
+        world.alice.git(path, "commit", "-q", "--allow-empty", "-S", "-m", f"Elsewhere {number}")
+    shallow = world.alice.home / "shallow"
+    world.alice.git(world.path, "clone", "-q", "--depth=1", f"file://{path}", str(shallow))
+    world.commit(world.alice, {"shared/alice.txt": b"mine\n"}, base="HEAD", clone=shallow, key=world.alice.key)
+    done = push_head(world, world.alice, clone=shallow)
+    assert done.returncode and done.before == done.after
+    assert "unshallow" in done.stderr and "Traceback" not in done.stderr
+    assert not (world.host / "shallow").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"domains/james/x": b"1\n"}, "other-domains-path"),
+        ({"elsewhere/x": b"1\n"}, "path-not-open"),
+        ({"ledger/x": b"1\n"}, "ledger-path"),
+        ({"shared/big": b"x" * 300}, "proposal-bytes"),
+        ({f"shared/{n}": b"1\n" for n in range(4)}, "proposal-paths"),
+    ],
+)
+def test_what_the_rules_refuse_the_host_refuses_before_it_waits(
+    world: World, changes: dict[str, bytes], rule: str
+) -> None:
+    world.make_host(limits="proposal_bytes: 200, proposal_paths: 3")
+    proposal = world.propose(world.alice, changes, check=False)
+    assert proposal.push
+    refused(proposal.push, rule)
+
+
+def test_a_stranger_waits_nowhere(world: World) -> None:
+    proposal = world.propose(world.stranger, NOTE, domain="alice", check=False)
+    assert proposal.push
+    refused(proposal.push, "unknown-key")
+
+
+def test_every_commit_of_a_line_is_of_the_refs_domain(world: World) -> None:
+    first = world.propose(world.james, NOTE, push=False)
+    path = world.clone(world.alice)
+    world.alice.git(path, "fetch", "-q", str(world.clone(world.james)), "HEAD")
+    second = world.propose(world.alice, {"shared/more.txt": b"more\n"}, base=first, check=False)
+    assert second.push
+    refused(second.push, "ref-domain")
+    wrong = world.propose(world.alice, {"shared/more.txt": b"more\n"}, domain="james", check=False)
+    assert wrong.push
+    type_mends(world.alice, path, refused(wrong.push, "ref-domain"))
+    assert world.refs()["refs/proposals/alice/t"] == wrong
+
+
+def test_a_push_is_taken_whole_or_not_at_all(world: World) -> None:
+    good = world.propose(world.alice, NOTE, push=False)
+    bad = world.propose(world.alice, {"elsewhere/x": b"1\n"}, push=False)
+    path = world.clone(world.alice)
+    done = world.push(world.alice, path, f"{good}:refs/proposals/alice/good", f"{bad}:refs/proposals/alice/bad")
+    refused(done, "path-not-open")
+    assert "Nothing of this push was taken" in done.stderr
+    accepted(world.push(world.alice, path, f"{good}:refs/proposals/alice/good"))
+
+
+def test_a_refused_push_leaves_no_object_behind(world: World) -> None:
+    proposal = world.propose(world.alice, {"elsewhere/x": b"1\n"}, check=False)
+    kept = subprocess.run(["git", "-C", str(world.host), "cat-file", "-e", str(proposal)], check=False)
+    assert kept.returncode != 0
+
+
+def test_what_is_no_commit_is_no_proposal(world: World) -> None:
+    proposal = world.propose(world.alice, NOTE, push=False)
+    path = world.clone(world.alice)
+    world.alice.git(path, "tag", "-a", "-m", "A tag", "mine", proposal)
+    done = refused(world.push(world.alice, path, "mine:refs/proposals/alice/t"), "object-kind")
+    assert f"^{{commit}}:refs/proposals/alice/t" in done.stderr
+    accepted(world.push(world.alice, path, "mine^{commit}:refs/proposals/alice/t"))
+
+
+def test_pushing_what_is_accepted_already_says_so(world: World) -> None:
+    proposal = world.propose(world.alice, NOTE)
+    world.emit()
+    path = world.clone(world.alice)
+    refused(world.push(world.alice, path, f"{proposal}:refs/proposals/alice/again"), "nothing-proposed")
