@@ -17,7 +17,7 @@ import re
 import subprocess
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -173,10 +173,7 @@ Content = bytes | tuple[str, bytes] | tuple[str, str]
 
 def raw_tree(repo: Path, entries: Iterable[tuple[str, bytes | str, str]]) -> str:
     """A tree object of (mode, name, oid) in the order given, whatever they are."""
-    raw = b"".join(
-        mode.encode() + b" " + (name if isinstance(name, bytes) else name.encode()) + b"\0" + bytes.fromhex(oid)
-        for mode, name, oid in entries
-    )
+    raw = b"".join(b"%s %s\0%s" % (mode.encode(), _bytes(name), bytes.fromhex(oid)) for mode, name, oid in entries)
     return write_object(repo, "tree", raw)
 
 
@@ -196,14 +193,14 @@ def tree(repo: Path, contents: Mapping[str, Content]) -> str:
 def tree_of(repo: Path, files: Files) -> str:
     """A tree with these modes and objects."""
     below: dict[str, Files] = {}
-    entries: list[tuple[str, bytes, str]] = []
+    entries: list[tuple[str, bytes | str, str]] = []
     for path, (mode, oid) in files.items():
         name, slash, rest = path.partition("/")
         if slash:
             below.setdefault(name, {})[rest] = mode, oid
         else:
-            entries.append((mode, name.encode(), oid))
-    entries += [("40000", name.encode(), tree_of(repo, inner)) for name, inner in below.items()]
+            entries.append((mode, name, oid))
+    entries += [("40000", name, tree_of(repo, inner)) for name, inner in below.items()]
     return raw_tree(repo, sorted(entries, key=_git_order))
 
 
@@ -245,9 +242,9 @@ def _id256(repo: Path, kind: str, oid: str) -> bytes:
     return hashlib.sha256(b"%s %d\0%s" % (kind.encode(), len(content), content)).digest()
 
 
-def _git_order(entry: tuple[str, bytes, str]) -> bytes:
+def _git_order(entry: tuple[str, bytes | str, str]) -> bytes:
     mode, name, _ = entry
-    return name + (b"/" if mode == "40000" else b"")
+    return _bytes(name) + (b"/" if mode == "40000" else b"")
 
 
 # Commits and tags
@@ -541,9 +538,10 @@ def genesis(
     files: Mapping[str, Content | None] | None = None,
     key: Key | None = None,
     seconds: int = START,
+    lines: Mapping[str, str | None] | None = None,
     **altered: Any,
 ) -> str:
-    """A genesis commit. `files` alter its tree (None takes one out), `altered` its fields as in `snapshot`."""
+    """A genesis commit. `files` alter its tree (None takes one out), the rest is as in `snapshot`."""
     given = people[witness]
     first = given if isinstance(given, Key) else given[0]
     contents: dict[str, Content | None] = {
@@ -560,12 +558,12 @@ def genesis(
         mergetags=[],
         first=f"{name}@0: genesis",
         lines={
-            "snapshot": f"{name}@0",
-            "content": tree_digest(repo, root),
-            "witness": f"{witness} {key_id(first)}",
+            "Snapshot": f"{name}@0",
+            "Content": tree_digest(repo, root),
+            "Witness": f"{witness} {key_id(first)}",
         },
     )
-    return fields.altered(altered).write(repo, key or first)
+    return fields.altered(lines or {}, altered).write(repo, key or first)
 
 
 # Snapshots
@@ -573,7 +571,7 @@ def genesis(
 
 @dataclass
 class Fields:
-    """All that a snapshot's commit says. `lines` are the trailers of its message, by name in lower case."""
+    """All that a snapshot's commit says. `lines` are those of its message's last paragraph, `Ledger: …` and so on."""
 
     tree: str
     parents: list[str]
@@ -585,22 +583,18 @@ class Fields:
     message: str = ""
     options: dict[str, Any] = field(default_factory=dict)
 
-    def altered(self, given: Mapping[str, Any]) -> Fields:
-        """Put what is given in the place of a field, or of a line; None takes a line out. The rest is for `commit`."""
-        for name, value in given.items():
-            if name in self.lines:
-                if value is None:
-                    del self.lines[name]
-                else:
-                    self.lines[name] = value
-            elif name in ("tree", "parents", "author", "committer", "mergetags", "first", "message"):
-                setattr(self, name, value)
-            else:
-                self.options[name] = value
-        return self
+    def altered(self, lines: Mapping[str, str | None], given: Mapping[str, Any]) -> Fields:
+        """With `lines` in the place of those of the same name (None: without), and `given` in that of fields.
+
+        What of `given` is no field is for `commit`.
+        """
+        kept = {name: text for name, text in {**self.lines, **lines}.items() if text is not None}
+        known = {name: value for name, value in given.items() if name in self.__dataclass_fields__}
+        options = {name: value for name, value in given.items() if name not in known}
+        return replace(self, lines=kept, options=options, **known)
 
     def write(self, repo: Path, key: Key | None) -> str:
-        trailers = "".join(f"{name.capitalize()}: {value}\n" for name, value in self.lines.items())
+        trailers = "".join(f"{name}: {value}\n" for name, value in self.lines.items())
         text = self.message or f"{self.first}\n\n{trailers}"
         return commit(
             repo,
@@ -623,16 +617,16 @@ def snapshot(
     *,
     endorsements: Sequence[str] = (),
     seconds: int | None = None,
+    lines: Mapping[str, str | None] | None = None,
     **altered: Any,
 ) -> str:
-    """The snapshot that accepts `proposal` on the snapshot `previous`, signed by `key`.
+    """The snapshot that accepts `proposal` on the snapshot `previous`, signed by `key`, with every field computed.
 
-    `endorsements` are tag objects, in any order. `altered` puts something else in the place of what would be there:
-    tree, parents, author, committer, mergetags (raw tags), first (line), the lines ledger, snapshot, previous,
-    content, proposal, command, witness, or the whole message; and what `commit` takes
-    (before, after, signature, width …).
+    `endorsements` are tag objects, in any order. To make it wrong: `lines` replace lines of its message by name
+    (`{"Previous": …}`; None takes one out), and `altered` replaces the tree, parents, author, committer, mergetags (raw
+    tags, in this order), first (line) or the whole message, or is for `commit`: before, after, signature, width …
     """
-    return fields(repo, previous, proposal, endorsements, seconds).altered(altered).write(repo, key)
+    return fields(repo, previous, proposal, endorsements, seconds).altered(lines or {}, altered).write(repo, key)
 
 
 def fields(
@@ -661,13 +655,13 @@ def fields(
         mergetags=[tags[one] for one in sorted(tags)],
         first=f"{this}: " + message(repo, proposal).split("\n")[0],
         lines={
-            "ledger": said(repo, previous, "Ledger") or hash_of(repo, previous),
-            "snapshot": this,
-            "previous": hash_of(repo, previous),
-            "content": tree_digest(repo, root),
-            "proposal": hash_of(repo, proposal),
-            "command": f"{command} {_fingerprint(public)} {salt}",
-            "witness": f"{witness['domain_id']} {witness['pubkey_id']}",
+            "Ledger": said(repo, previous, "Ledger") or hash_of(repo, previous),
+            "Snapshot": this,
+            "Previous": hash_of(repo, previous),
+            "Content": tree_digest(repo, root),
+            "Proposal": hash_of(repo, proposal),
+            "Command": f"{command} {_fingerprint(public)} {salt}",
+            "Witness": f"{witness['domain_id']} {witness['pubkey_id']}",
         },
     )
 

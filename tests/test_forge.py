@@ -114,7 +114,7 @@ def test_trees_are_what_git_writes_and_their_digest_what_a_sha256_repository_say
         subprocess.run(["git", "init", "-q", f"--object-format={kind}", str(work)], check=True)
         for path, content in contents.items():
             (work / path).parent.mkdir(parents=True, exist_ok=True)
-            (work / path).write_bytes(content if isinstance(content, bytes) else content[1].encode()[:0] or b"4")
+            (work / path).write_bytes(content if isinstance(content, bytes) else b"4")
         (work / "a0").chmod(0o755)
         subprocess.run(["git", "add", "-A"], cwd=work, check=True)
         ids.append(forge.git(work / ".git", "write-tree").decode().strip())
@@ -309,15 +309,15 @@ ALTERED: list[tuple[str, dict[str, Any]]] = [
     ("altered", {"committer": "alice <alice@common> 1795170009 +0000"}),
     ("time-backwards", {"seconds": forge.START - 1}),
     ("altered", {"first": "common@1: Something else"}),
-    ("altered", {"ledger": "sha256:" + 64 * "0"}),
-    ("not-a-snapshot", {"snapshot": None}),
-    ("wrong-number", {"snapshot": "common@2"}),
-    ("wrong-number", {"snapshot": "other@1"}),
-    ("altered", {"previous": "sha256:" + 64 * "0"}),
-    ("altered", {"content": "sha256:" + 64 * "0"}),
-    ("altered", {"proposal": "sha256:" + 64 * "0"}),
-    ("altered", {"command": 64 * "0" + f" {forge.key_id(ALICE)} 1795170001"}),
-    ("altered", {"witness": f"alice {forge.key_id(ALICE)}"}),
+    ("altered", {"lines": {"Ledger": "sha256:" + 64 * "0"}}),
+    ("not-a-snapshot", {"lines": {"Snapshot": None}}),
+    ("wrong-number", {"lines": {"Snapshot": "common@2"}}),
+    ("wrong-number", {"lines": {"Snapshot": "other@1"}}),
+    ("altered", {"lines": {"Previous": "sha256:" + 64 * "0"}}),
+    ("altered", {"lines": {"Content": "sha256:" + 64 * "0"}}),
+    ("altered", {"lines": {"Proposal": "sha256:" + 64 * "0"}}),
+    ("altered", {"lines": {"Command": 64 * "0" + f" {forge.key_id(ALICE)} 1795170001"}}),
+    ("altered", {"lines": {"Witness": f"alice {forge.key_id(ALICE)}"}}),
     ("not-a-snapshot", {"message": "common@1: A change\n\nand no more\n"}),
     ("header-unknown", {"before": b"note x\n"}),
     ("header-unknown", {"after": b"note x\n"}),
@@ -347,7 +347,7 @@ def test_a_snapshot_with_another_tree_parent_or_key_is_refused(grown: Callable[.
     repo, proposal = ledger.repo, ledger.propose({"domains/alice/n": b"1"})
     tree = forge.next_tree(repo, ledger.tip, proposal)
     foisted = forge.changed(repo, tree, {"domains/alice/more": b"x"})
-    ledger.refuses("altered", proposal, tree=foisted, content=forge.tree_digest(repo, foisted))
+    ledger.refuses("altered", proposal, tree=foisted, lines={"Content": forge.tree_digest(repo, foisted)})
     ledger.refuses("altered", proposal, tree=forge.changed(repo, ledger.tip, {"domains/alice/n": b"1"}))
     other = ledger.propose({"domains/james/n": b"1"}, JAMES)
     ledger.refuses("wrong-parents", proposal, parents=[ledger.tip, proposal, other])
@@ -380,13 +380,14 @@ def test_mergetags_are_exactly_the_endorsements_that_count(grown: Callable[..., 
     ledger.accept(proposal, mergetags=[tag["alice"], tag["james"]])
 
 
+RECORD = forge.record_path(forge.blob(ALICE))
 GENESIS: list[tuple[str, dict[str, Any]]] = [
     ("attributes", {"files": {".gitattributes": b"* text\n"}}),
     ("attributes", {"files": {".gitattributes": ("100755", forge.ATTRIBUTES)}}),
     ("genesis-ledger", {"files": {"ledger/more.txt": b"x"}}),
     (
         "genesis-record",
-        {"files": {forge.record_path(forge.blob(ALICE)): forge.record_file(forge.line(ALICE), "james")}},
+        {"files": {RECORD: forge.record_file(forge.line(ALICE), "james")}},
     ),
     ("manifest-domain", {"files": {"domains/alice/domain.yaml": forge.manifest_file("james", Entry("k", ALICE))}}),
     ("key-not-active", {"files": {"ledger/witness.yaml": forge.witness_file("you", STRANGER, "common@0")}}),

@@ -31,7 +31,10 @@ def test_every_copy_of_a_host_is_a_host(world: World) -> None:
 
 def test_the_same_is_the_same_in_every_run(world: World) -> None:
     assert world.anchor == "sha256:ab03c87f072928424ffda2fcb23e08e812d372acff78341be5268499b31766e9"
-    assert world.propose(world.alice, {"domains/alice/fix.txt": b"better\n"}, push=False) == ""
+    assert (
+        world.propose(world.alice, {"domains/alice/fix.txt": b"better\n"}, push=False)
+        == "21b98b5065a769d0fe58910c19f2205446c80d7f"
+    )
 
 
 def test_an_endorsement_by_stock_git_counts(world: World) -> None:

@@ -139,7 +139,7 @@ class Person:
 
     def output(self, cwd: Path, *arguments: str, **more: str) -> str:
         """What `git arguments…` prints, without the last newline."""
-        return self.git(cwd, *arguments, **more).stdout.strip()
+        return self.git(cwd, *arguments, check=True, input="", **more).stdout.strip()
 
     def signer(self) -> Signer:
         """This person's key, for gitledger."""
@@ -391,7 +391,7 @@ class World:
         self.tick()
         with self.acting(person):
             place, signer = self.place(), person.signer()
-            return witness.emit(place, signer, seconds or self.now, only=only, first_here=first_here)
+            return witness.emit(place, signer, seconds or self.now, only=only or None, first_here=first_here)
 
     # Where attacks are built
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 import typer
 
-from gitledger.cli import authority, consumer, demo, domain, host, output, proposer, witness
+from gitledger.cli import authority, consumer, domain, host, output, proposer, witness
 from gitledger.cli.options import At
 from gitledger.errors import LedgerError
 
@@ -54,10 +55,23 @@ def _begin_group(at: At = None) -> None:
     """What stands between a group of commands and the command."""
 
 
+def demo(
+    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Where it plays: a new directory.")] = None,
+    at: At = None,
+) -> None:
+    """Play the scene of Alice and James.
+
+    With real repositories and stock git, shown as they run; the repositories are left to be looked at.
+    """
+    from gitledger.cli.demo import demo as play
+
+    play(directory)
+
+
 for _group, _commands in (
     (app, (host.init, consumer.clone, consumer.fetch, consumer.status, consumer.verify, consumer.log, consumer.show)),
     (app, (consumer.pin, consumer.allowed_signers, proposer.propose, proposer.proposals, proposer.withdraw)),
-    (app, (authority.endorse, witness.emit, demo.demo)),
+    (app, (authority.endorse, witness.emit, demo)),
     (_domain, (domain.new, domain.add_key, domain.revoke_key, domain.show, domain.prove)),
     (_hooks, (host.install, host.check)),
 ):
@@ -66,7 +80,9 @@ for _group, _commands in (
 app.add_typer(_domain)
 app.add_typer(_hooks)
 
-_UsageError: Final = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+_UsageError: type[Exception] = next(
+    base for base in typer.BadParameter.__mro__ if issubclass(base, Exception) and base.__name__ == "ClickException"
+)
 """What the parser of the arguments raises; where it comes from differs between versions of typer."""
 
 
@@ -122,7 +138,9 @@ def _wrong_usage(error: Exception) -> int:
 def _outside(error: OSError) -> LedgerError:
     """A file that can't be read or written, a full disk: the system's own words."""
     where = f"{error.filename}: " if error.filename else ""
-    return LedgerError("system", f"{where}{error.strerror or error}", "is there room, and may you read and write there?")
+    return LedgerError(
+        "system", f"{where}{error.strerror or error}", "is there room, and may you read and write there?"
+    )
 
 
 def _internal(error: Exception) -> LedgerError:

@@ -24,6 +24,7 @@ Named = Annotated[str, typer.Argument(metavar="SNAPSHOT", help="As common@42, or
 def clone(
     url: Annotated[str, typer.Argument(metavar="URL", help="Where the ledger is: an address or a directory.")],
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The clone to make.")],
+    *,
     anchor: Annotated[
         str | None, typer.Option("--anchor", metavar="sha256:…", help="The ledger id that the founders gave out.")
     ] = None,
@@ -34,12 +35,15 @@ def clone(
         ),
     ] = None,
     as_domain: Annotated[
-        str | None, typer.Option("--as", metavar="DOMAIN", help="Propose for DOMAIN: git push of DOMAIN/TOPIC proposes.")
+        str | None,
+        typer.Option("--as", metavar="DOMAIN", help="Your domain: git push of DOMAIN/TOPIC proposes."),
     ] = None,
     as_json: Json = False,
     at: At = None,
 ) -> None:
-    """Make a clone that is verified from the anchor on, with the newest snapshot checked out.
+    """Make a verified clone of a ledger.
+
+    It is verified from the anchor on, and its newest snapshot is checked out.
 
     Without --anchor it shows the ledger id that it finds, and takes the one that you were given from the terminal.
 
@@ -66,14 +70,18 @@ def clone(
         )
         return
     snapshots = output.count(newest.number + 1, "snapshot")
-    output.say((newest.name, output.HEAD), f" is verified from genesis on ({snapshots}) and checked out in {directory}.")
+    output.say(
+        (newest.name, output.HEAD), f" is verified from genesis on ({snapshots}) and checked out in {directory}."
+    )
     if as_domain:
         output.say(f"You propose for {as_domain}:")
         output.command(f"git switch -c {as_domain}/TOPIC; git commit; git push")
 
 
 def fetch(as_json: Json = False, at: At = None) -> None:
-    """Fetch, verify and advance; the checkout stays where it is. Exit status 3 for a fork, 4 for a stale mirror.
+    """Fetch, verify and advance.
+
+    The checkout stays where it is. Exit status 3 for a fork, 4 for a stale mirror.
 
     --json: ledger, before, after, remote, stale (the remote's newest, or null), ahead {snapshot, time} or null,
     queue {left, error}.
@@ -90,11 +98,13 @@ def fetch(as_json: Json = False, at: At = None) -> None:
         if pinned and pinned != newest:
             output.say(f"The checkout stays at {pinned}. To move it:")
             output.command(f"gitledger pin {newest}")
-    must_not_be_stale(report)
+    report.must_not_be_stale()
 
 
 def status(key: Key = None, as_json: Json = False, at: At = None) -> None:
-    """How the ledger stands for you, as it was last fetched.
+    """How the ledger stands for you.
+
+    In a clone it is told as it was last fetched.
 
     --json: ledger, ledger_id, role, snapshot, witness {domain, key_id}, pinned, branch, key_id, domain, read_only,
     proposals [as of `proposals`], duty {unpublished, ready, waiting, refused, error} or null, retired,
@@ -121,7 +131,9 @@ def verify(
     as_json: Json = False,
     at: At = None,
 ) -> None:
-    """Verify a snapshot on the one before it, or all of them from genesis.
+    """Verify a snapshot, or all from genesis.
+
+    One alone is verified on the snapshot before it.
 
     --json: snapshot, hash, oid, witness, from_genesis.
     """
@@ -148,13 +160,13 @@ def verify(
 
 
 def log(
-    limit: Annotated[
-        int | None, typer.Option("-n", "--number", metavar="N", min=0, help="Only the newest N.")
-    ] = None,
+    limit: Annotated[int | None, typer.Option("-n", "--number", metavar="N", min=0, help="Only the newest N.")] = None,
     as_json: Json = False,
     at: At = None,
 ) -> None:
-    """The snapshots, newest first: name, date, proposer, first line.
+    """The snapshots, newest first.
+
+    Each on a line: name, date, proposer, first line of its message.
 
     --json: ledger, snapshots [{number, snapshot, oid, time, proposer, summary}].
     """
@@ -179,7 +191,9 @@ def log(
 
 
 def show(snapshot: Named, as_json: Json = False, at: At = None) -> None:
-    """All about one snapshot, and how to see it with stock git.
+    """All about one snapshot.
+
+    It ends with the commands by which stock git shows the same.
 
     --json: snapshot, number, oid, hash, time, summary, message, proposer, proposal {oid, hash}, command {id, key_id,
     salt}, endorsers, witness {domain, key_id}, previous, content, changed.
@@ -209,7 +223,10 @@ def pin(snapshot: Named, as_json: Json = False, at: At = None) -> None:
 
 
 def allowed_signers(at: At = None) -> None:
-    """Print the allowed-signers file of the newest verified snapshot, for git and ssh-keygen."""
+    """Print the allowed-signers file.
+
+    It names the keys of the newest verified snapshot by domain, for git and ssh-keygen.
+    """
     from gitledger.roles import consumer
 
     sys.stdout.write(consumer.allowed_signers(place_here().verified))
@@ -241,12 +258,6 @@ def say_fetched(report: FetchReport) -> None:
         output.note(f"{output.count(report.left, 'ref')} of the queue at {report.remote} were too many and stay there")
     if report.queue_error is not None:
         output.note(("The queue was not fetched: ", output.WAITS), str(report.queue_error))
-
-
-def must_not_be_stale(report: FetchReport) -> None:
-    """Raise Unreachable (`stale`) where the remote has less than is verified here."""
-    if report.stale is not None:
-        raise output.stale(report.remote, f"{report.place.name}@{report.stale}", report.place.verified.name)
 
 
 def _report_json(report: FetchReport) -> dict[str, object]:
@@ -298,7 +309,9 @@ def _typed_anchor(url: str) -> str:
     found = consumer.peek(url)
     output.note("The ledger there says that its id is")
     output.note((found, output.HEAD), indent=2)
-    output.note("Anybody could say so. Compare it with the id that the founders gave you, by another way than this one.")
+    output.note(
+        "Anybody could say so. Compare it with the id that the founders gave you, by another way than this one."
+    )
     typed = output.answer("The id that you were given: ").strip()
     if not typed.startswith("sha256:"):
         typed = f"sha256:{typed}"

@@ -79,7 +79,7 @@ def _agree(stage: _Stage) -> None:
         "alice",
     )
     stage.say("The witness, which is you, numbers what is ready.")
-    stage.run("gitledger -C common.git emit --key keys/you")
+    stage.run("gitledger -C common.git emit --key ../keys/you")
 
 
 def _propose(stage: _Stage) -> None:
@@ -98,7 +98,7 @@ def _propose(stage: _Stage) -> None:
 
 def _number(stage: _Stage) -> None:
     stage.act("The witness, later, makes common@2 and common@3 of that")
-    stage.run("gitledger -C common.git emit --key keys/you")
+    stage.run("gitledger -C common.git emit --key ../keys/you")
     stage.run("git -C common.git log --first-parent --format='%h  %an  %s'")
 
 
@@ -143,7 +143,7 @@ def _leave(stage: _Stage) -> None:
     stage.show(
         "cd alice && git pull -q --rebase && echo 'On rain, again' > domains/alice/papers/42.md\n"
         "git commit -q -S -a -m 'Paper 42, again' && git push origin HEAD:refs/proposals/alice/again\n"
-        f"cd .. && XDG_STATE_HOME={state} \\\n  gitledger -C common.git emit --key keys/you"
+        f"cd .. && XDG_STATE_HOME={state} \\\n  gitledger -C common.git emit --key ../keys/you"
     )
     stage.say("Then found your own: gitledger init --help")
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def init(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The bare repository to make.")],
+    *,
     domain: Annotated[str, typer.Option("--domain", metavar="D", help="Your domain: the witness.")],
     key: Key = None,
     name: Annotated[str, typer.Option("--name", metavar="N", help="The ledger's name.")] = "common",
@@ -41,7 +42,9 @@ def init(
     as_json: Json = False,
     at: At = None,
 ) -> None:
-    """Found a ledger in a new bare repository, and print the card to hand out.
+    """Found a ledger in a new bare repository.
+
+    It prints the card to hand out.
 
     PUBKEY is a file or a line. Members and authorities get manifests with that key as root and publisher.
 
@@ -76,7 +79,9 @@ def install(
     as_json: Json = False,
     at: At = None,
 ) -> None:
-    """Make an existing bare repository the host of the ledger in it: verify it, set Git up, put the hooks in.
+    """Make an existing bare repository a host.
+
+    The ledger in it is verified, Git is set up, and the hooks are put in; again, to renew them.
 
     --json: ledger, ledger_id, directory, snapshot.
     """
@@ -87,9 +92,7 @@ def install(
     newest = place.verified.name
     if as_json:
         where = str(directory.resolve())
-        output.as_json(
-            {"ledger": place.name, "ledger_id": place.anchor, "directory": where, "snapshot": newest}
-        )
+        output.as_json({"ledger": place.name, "ledger_id": place.anchor, "directory": where, "snapshot": newest})
         return
     output.say(f"{directory} is a host now: {newest} is its newest snapshot, verified from genesis.")
     output.say()
@@ -101,7 +104,9 @@ def install(
 def check(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A host.")], as_json: Json = False, at: At = None
 ) -> None:
-    """Say what a host lacks of its hooks, its settings and its tags, with what mends it. Exit status 1 if anything.
+    """Say what a host lacks.
+
+    Hooks, settings, tags, each with what mends it. Exit status 1 where it lacks anything.
 
     --json: directory, problems [sentence].
     """
@@ -126,10 +131,13 @@ def check(
 def _print_card(card: Card, genesis: Snapshot, where: Path) -> None:
     output.say((genesis.name, output.HEAD), f" is founded in {where}.")
     output.say()
-    rows: list[tuple[str, tuple[output.Part, ...]]] = [("ledger id", (card.ledger_id,)), ("witness", _who(card.witness))]
+    rows: list[tuple[str, tuple[output.Part, ...]]] = [
+        ("ledger id", (card.ledger_id,)),
+        ("witness", _who(card.witness)),
+    ]
     for number, authority in enumerate(card.authorities):
         rows.append(("" if number else "authorities", _who(authority)))
-    rows.append(("quorum", (f"{card.threshold} of {len(card.authorities)}: {_may_lose(card)}",)))
+    rows.append(("quorum", f"{card.threshold} of {len(card.authorities)}: {_may_lose(card)}"))
     output.fields(rows)
     output.say()
     output.say("Hand out the ledger id: it is the anchor by which everybody knows this ledger.")

@@ -18,13 +18,16 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Final, TextIO
 
-from gitledger.errors import LedgerError, Refused, Unreachable
+from gitledger.errors import LedgerError, Refused
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 Part = str | tuple[str, str]
 """A piece of a line: text, or text and its style."""
+
+Row = tuple[str, Sequence[Part] | str]
+"""A label and its value."""
 
 Progress = Callable[[int, int], None]
 
@@ -54,9 +57,10 @@ def note(*parts: Part, indent: int = 0, hang: int = 2, style: str = "") -> None:
     _paragraph(_console(error=True), parts, indent, hang, style)
 
 
-def heading(text: str) -> None:
-    """An empty line and a heading."""
-    say()
+def heading(text: str, *, gap: bool = True) -> None:
+    """A heading, after an empty line where there is a `gap`."""
+    if gap:
+        say()
     say(text, style=HEAD)
 
 
@@ -72,7 +76,7 @@ def verbatim(text: str, style: Callable[[str], str] = lambda line: "") -> None:
         _write(_console(), [(line.expandtabs(8), style(line))])
 
 
-def fields(rows: Iterable[tuple[str, Sequence[Part] | str]], *, indent: int = 2) -> None:
+def fields(rows: Iterable[Row], *, indent: int = 2) -> None:
     """Labels and values, aligned; on a narrow terminal a value stands below its label."""
     listed = [(label, (value,) if isinstance(value, str) else tuple(value)) for label, value in rows]
     width = max((len(label) for label, _ in listed), default=0) + 2
@@ -198,12 +202,12 @@ def progress(what: str) -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield lambda done, of: None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
     shape = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Bar(*shape, console=_console(error=True), transient=True)
-    begun, tasks = time.monotonic(), []
+    begun, tasks = time.monotonic(), list[TaskID]()
 
     def step(done: int, of: int) -> None:
         if not tasks and time.monotonic() - begun > _PATIENCE:
@@ -217,15 +221,6 @@ def progress(what: str) -> Iterator[Progress]:
     finally:
         if tasks:
             bar.stop()
-
-
-def stale(remote: str, theirs: str, ours: str) -> Unreachable:
-    """The error of a mirror that has less than is verified here (spec 10): exit status 4."""
-    return Unreachable(
-        "stale",
-        f"{remote} is stale: its newest is {theirs}, and {ours} is verified here, which stays",
-        "fetch from another mirror, or wait until this one has caught up",
-    )
 
 
 @cache
@@ -248,9 +243,7 @@ def _columns() -> int:
     return int(said) if said.isascii() and said.isdigit() and int(said) > 0 else _UNBOUNDED
 
 
-def _paragraph(
-    console: Console, parts: Iterable[Part], indent: int, hang: int, style: str, *, whole: int = 0
-) -> None:
+def _paragraph(console: Console, parts: Iterable[Part], indent: int, hang: int, style: str, *, whole: int = 0) -> None:
     """Print `parts`, wrapped at spaces; the first `whole` of them are not broken."""
     from rich.cells import cell_len
 
@@ -304,4 +297,3 @@ def _shown(character: str) -> str:
         return " "
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-

@@ -63,22 +63,28 @@ def status_json(said: Status) -> dict[str, object]:
     }
 
 
-def print_plan(plan: Plan, ledger: str) -> None:
-    """What an emission publishes again, numbers, leaves waiting and refuses; what can't be read at all."""
+def print_plan(plan: Plan, ledger: str, *, done: bool = False, gap: bool = True) -> None:
+    """What an emission publishes again, numbers, leaves waiting and refuses, or has `done` so; what can't be read.
+
+    A `gap` is an empty line before it.
+    """
+    will = "" if done else "will be "
     if plan.unpublished:
-        output.heading("Signed before and perhaps not published; will be published first")
+        output.heading(f"Signed before, not known to be published: {will or 'now '}published", gap=gap)
+        gap = True
         for snapshot in plan.unpublished:
             output.say((snapshot.name, output.GOOD), f"  {snapshot.entry.first.partition(': ')[2]}", indent=2)
     for title, verdicts in (
-        ("Will be numbered", plan.ready),
+        (f"{will}numbered".capitalize(), plan.ready),
         ("Waits for endorsements", plan.waiting),
-        ("Will be refused", plan.refused),
+        (f"{will}refused".capitalize(), plan.refused),
     ):
         if verdicts:
-            output.heading(title)
+            output.heading(title, gap=gap)
+            gap = True
             standing.show(Standing.of(verdict, plan.queue, ledger) for verdict in verdicts)
     if plan.unreadable:
-        output.heading("Can't be read, and is left alone")
+        output.heading("Can't be read, and is left alone", gap=gap)
         for ref, error in plan.unreadable.items():
             output.say((ref.removeprefix("refs/proposals/"), output.BAD), f"  {standing.reason(error)}", indent=2)
 
@@ -103,20 +109,20 @@ def print_snapshot(one: Snapshot) -> None:
     """All about one snapshot, and how stock git shows it."""
     output.say((one.name, output.HEAD), f"  {one.summary}")
     output.say()
-    rows: list[tuple[str, tuple[output.Part, ...]]] = [("date", (output.when(int(one.time.timestamp())),))]
+    rows: list[output.Row] = [("date", output.when(int(one.time.timestamp())))]
     if one.proposer is not None:
-        rows.append(("proposer", (one.proposer,)))
-        rows.append(("endorsed by", (", ".join(one.endorsers) or "nobody: it needed none",)))
+        rows.append(("proposer", one.proposer))
+        rows.append(("endorsed by", ", ".join(one.endorsers) or "nobody: it needed none"))
     rows.append(("witness", (f"{one.witness}  ", (one.witness_key, output.DIM))))
-    rows.append(("commit", (one.oid,)))
-    rows.append(("hash", (one.hash,)))
+    rows.append(("commit", one.oid))
+    rows.append(("hash", one.hash))
     if one.previous is not None:
-        rows.append(("previous", (one.previous,)))
-    rows.append(("content", (one.content,)))
+        rows.append(("previous", one.previous))
+    rows.append(("content", one.content))
     if one.proposal_oid is not None and one.proposal is not None and one.command_id is not None:
-        rows.append(("proposal", (one.proposal_oid,)))
-        rows.append(("", (one.proposal,)))
-        rows.append(("command", (one.command_id,)))
+        rows.append(("proposal", one.proposal_oid))
+        rows.append(("", one.proposal))
+        rows.append(("command", one.command_id))
     output.fields(rows)
     if body := one.message.strip():
         output.say()

@@ -58,7 +58,7 @@ class Standing:
         return "a new base" if self.error.rule in _NEW_BASE else "a change"
 
     def as_json(self) -> dict[str, object]:
-        """`oid`, `ref`, `summary`, `standing`, `needs`, `snapshot` (or null), and of the reason `rule`, `reason`, `mend`."""
+        """For `--json`; where there is no reason, `rule`, `reason` and `mend` are null."""
         error = self.error
         return {
             "oid": self.oid,

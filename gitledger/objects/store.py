@@ -17,6 +17,8 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import time
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
@@ -32,9 +34,13 @@ Change = tuple[str, str | None, str | None]
 ABSENT: Final = "0" * 40
 """As the old value of a ref: it must not exist."""
 
+STALE_SECONDS: Final = 60
+"""A lock on a ref that is older was left by a git that was killed; transactions take less than a second."""
+
 _KINDS: Final = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
 _NAMES: Final = {number: kind for kind, number in _KINDS.items()}
 _OID = re.compile(r"[0-9a-f]{40}")
+_LOOSE_HEADER = re.compile(rb"(?:commit|tree|blob|tag) (0|[1-9][0-9]{0,18})\0")
 _LOOSE_REF = re.compile(rb"([0-9a-f]{40})\s*")
 
 _KEPT: Final = re.compile(
@@ -129,7 +135,7 @@ class Store:
 
         Raises Unsound where it is missing or damaged, Malformed where it is of another kind.
         """
-        number, content = self._ask(self._odb.read, oid)
+        number, content = self._ask(self._read, oid)
         if number != _KINDS[kind]:
             raise Malformed("object-kind", f"{oid} stands where a {kind} must be, and is a {_NAMES[number]}")
         return content
@@ -208,6 +214,24 @@ class Store:
         if done.returncode:
             raise Failed("refs-not-updated", _words(done.stderr), "Look what moved, and do it again.")
 
+    def clear_stale_locks(self) -> None:
+        """Remove the locks on refs that a killed git left: those older than any transaction takes (`STALE_SECONDS`).
+
+        A lock is a file beside what it locks, and nothing says whose it is; git itself only tells a person to remove
+        it. Raises Failed where one can't be removed.
+        """
+        now = time.time()
+        locks = [self.common_dir / "packed-refs.lock", self.git_dir / "HEAD.lock"]
+        locks += (self.common_dir / "refs").rglob("*.lock")
+        for lock in locks:
+            try:
+                if now - lock.lstat().st_mtime > STALE_SECONDS:
+                    lock.unlink()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise Failed("stale-lock", f"{lock} was left behind: {error.strerror}", f"rm {lock}") from None
+
     def _packed(self, ref: str) -> str | None:
         try:
             packed = (self.common_dir / "packed-refs").read_bytes()
@@ -271,6 +295,11 @@ class Store:
         if not self._writable:
             raise Failed("quarantine", "nothing is written while a push is being decided")
 
+    def _read(self, oid: str) -> tuple[int, bytes]:
+        for objects in self._object_dirs:
+            _must_be_whole(f"{objects}/{oid[:2]}/{oid[2:]}")
+        return self._odb.read(oid)
+
     def _ask(self, question: Callable[[str], T], oid: str) -> T:
         """Ask the object database; what it can't answer is an error of ours."""
         if not _OID.fullmatch(oid):  # it would take a shorter one for an abbreviation
@@ -285,6 +314,31 @@ class Store:
 
 _ROOM: Final = "Is there room on the disk, and may you write there?"
 _FETCH_AGAIN: Final = "git fsck says what is missing; a fresh clone has it all."
+
+
+def _must_be_whole(path: str) -> None:
+    """Raise ValueError for a loose object that is not what its header says, as a crash leaves one.
+
+    libgit2 up to 1.9 never returns from one that is cut short, and writes past its buffer for one that is longer
+    than it says (its issues 7342 and 7177).
+    """
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - a Path costs more than the rest of it
+            raw = file.read()
+    except FileNotFoundError:
+        return
+    stream = zlib.decompressobj()
+    try:
+        data = stream.decompress(raw, 1 << 16)
+        header = _LOOSE_HEADER.match(data)
+        size = len(data) - (header.end() if header else 0)
+        while data and not stream.eof:
+            data = stream.decompress(stream.unconsumed_tail, 1 << 20)
+            size += len(data)
+    except zlib.error as error:
+        raise ValueError(f"{path}: {error}") from None
+    if header is None or int(header[1]) != size or not stream.eof or stream.unused_data:
+        raise ValueError(f"{path} is cut short or too long")
 
 
 def _find(start: Path) -> tuple[Path, Path | None]:

@@ -399,7 +399,7 @@ class _Spine:
     def _checked(self) -> dict[str, File | Tree]:
         """The entries of the innermost directory, which is open no more."""
         entries = self._open.pop()
-        if self._grown.pop():
+        if self._grown.pop() and len(entries) > 1:
             with about("/".join(self._path)):
                 _must_be_distinct(entries)
         return entries

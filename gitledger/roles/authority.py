@@ -45,20 +45,26 @@ def look(place: Place, proposal: Proposal) -> Matter:
     return Matter(proposal, transition, have)
 
 
+def must_be_elector(place: Place, signer: Signer, matter: Matter) -> str:
+    """The domain that the signer's key endorses for. Raises Refused (`endorsement-does-not-count`) where it is none."""
+    who = endorsement.who(matter.transition.demands, place.verified.state.policy)
+    for domain, key_id in who:
+        if key_id == signer.key.key_id:
+            return domain
+    raise Refused(
+        "endorsement-does-not-count",
+        f"{signer.key.key_id} is no authority's key",
+        "sign with the key that ledger/policy.yaml names: --key KEY",
+    )
+
+
 def endorse(place: Place, signer: Signer, matter: Matter, *, remote: str = "origin") -> str:
     """Sign and push the endorsement of `matter.proposal`; returns what the host said.
 
     Raises Refused (`endorsement-does-not-count`) where the key is no authority's.
     """
     proposal = matter.proposal
-    who = endorsement.who(matter.transition.demands, place.verified.state.policy)
-    domain = next((domain for domain, key_id in who if key_id == signer.key.key_id), None)
-    if domain is None:
-        raise Refused(
-            "endorsement-does-not-count",
-            f"{signer.key.key_id} is no authority's key",
-            "sign with the key that ledger/policy.yaml names: --key KEY",
-        )
+    domain = must_be_elector(place, signer, matter)
     payload = tags.compose(
         proposal,
         endorsement.VERB,

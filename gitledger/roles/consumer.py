@@ -70,6 +70,16 @@ class FetchReport:
         """The number that is verified now."""
         return self.place.verified.number
 
+    def must_not_be_stale(self) -> None:
+        """Raise Unreachable (`stale`) where the remote has less than is verified here."""
+        if self.stale is not None:
+            raise Unreachable(
+                "stale",
+                f"{self.remote} is stale: its newest is {self.place.name}@{self.stale}, and "
+                f"{self.place.verified.name} is verified here, which stays",
+                "fetch from another mirror, or wait until this one has caught up",
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class _Offer:

@@ -159,6 +159,8 @@ class _Push:
             try:
                 check(update)
             except LedgerError as error:
+                if error.rule == "missing-object":
+                    error.mend = "git fetch --unshallow   (a shallow clone lacks what the host has not seen), push again"
                 self.refused.append((update.ref, error))
 
     def decision(self) -> Decision:

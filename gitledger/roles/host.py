@@ -144,6 +144,7 @@ def check(directory: Path) -> list[str]:
         raise Usage("not-a-host", f"{directory} is a consumer's clone", "name the bare repository")
     problems: list[str] = []
     try:
+        place.store.clear_stale_locks()
         settle(place, int(time.time()))
         _must_follow(place, place.verified)
     except LedgerError as error:

@@ -133,7 +133,7 @@ def stage(place: Place, path: str, text: str) -> Path:
     root = _must_have_work_tree(place)
     file = root / path
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     place.store.git("add", "--", path)
     return file
 

@@ -44,13 +44,14 @@ def settle(place: Place, now: int) -> None:
 
 
 def _make_tags(place: Place) -> None:
-    """Another hook may be making the same tags: then they are there at the next look."""
+    """Another hook may be making the same tags: then they are there at the next look. A killed one may have left locks."""
     for tried in range(1, _TRIES + 1):
         try:
             place.settle()
         except Failed:
             if tried == _TRIES:
                 raise
+            place.store.clear_stale_locks()
             time.sleep(0.05 * tried)
         else:
             return
@@ -101,6 +102,7 @@ def _remove(store: Store, refs: Mapping[str, str]) -> None:
     try:
         store.update([(ref, None, oid) for ref, oid in refs.items()])
     except Failed:
+        store.clear_stale_locks()
         for ref, oid in refs.items():
             try:
                 store.update([(ref, None, oid)])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gitledger.errors import Fork, LedgerError, Refused
 from gitledger.exchange import remotes
 from gitledger.objects.codec import Commit, Ident, sign_commit
+from gitledger.roles.consumer import FetchReport
 from gitledger.roles.journal import Journal
 from gitledger.roles.place import Place
 from gitledger.rules import queue, refusal, snapshot
@@ -28,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an emission now would do with `queue`: publish `unpublished` again, then number, leave waiting and refuse."""
+    """What an emission now would do with `queue`: publish `unpublished` again, then number, let wait and refuse."""
 
     newest: Snapshot
     unpublished: tuple[Snapshot, ...]
@@ -53,10 +54,11 @@ class Plan:
         return tuple(verdict for verdict in self.verdicts if not verdict.ready and not verdict.waits)
 
 
-def plan(place: Place, *, first_here: bool = False, only: Sequence[str] = ()) -> Plan:
+def plan(place: Place, *, first_here: bool = False, only: Sequence[str] | None = None) -> Plan:
     """What an emission would do with the queue as it was last fetched; nothing is signed or written.
 
-    `only` are oids of proposals: nothing else is taken, but what they stand on. Raises what `emit` raises.
+    `only` are oids of proposals: nothing else is taken, but what they stand on; None takes all. Raises what `emit`
+    raises.
     """
     journal = Journal.of(place.anchor)
     _must_be_first(place, journal, first_here)
@@ -73,7 +75,7 @@ def emit(
     *,
     remote: str = "origin",
     first_here: bool = False,
-    only: Sequence[str] = (),
+    only: Sequence[str] | None = None,
     progress: Progress = lambda done, of: None,
 ) -> Plan:
     """Emit all that is ready, at `seconds` on this machine's clock, and return what was done.
@@ -101,6 +103,21 @@ def emit(
         if place.role == "clone":
             place.advanced(tip)
     return done
+
+
+def must_be_current(report: FetchReport) -> None:
+    """Raise unless the clone knows every snapshot that the host has, and no more: else a number could be signed twice.
+
+    Raises Unreachable (`stale`), Refused (`behind`) where a snapshot waits because it is dated ahead of this clock.
+    """
+    report.must_not_be_stale()
+    if report.ahead is not None:
+        name, _ = report.ahead
+        raise Refused(
+            "behind",
+            f"the host has {name}, which is dated more than a day ahead of this clock and waits here",
+            "set this machine's clock, then again",
+        )
 
 
 def must_be_witness(state: State, signer: Signer) -> None:
@@ -159,9 +176,9 @@ def _undecided(waiting: Queue, state: State, accept: queue.Accept = queue.suppos
     return [verdict for verdict in queue.decide(state, waiting, accept) if verdict.proposal.oid not in waiting.decided]
 
 
-def _chosen(state: State, place: Place, only: Sequence[str]) -> Queue:
+def _chosen(state: State, place: Place, only: Sequence[str] | None) -> Queue:
     waiting = queue.read(state, place.queue_refs())
-    if not only:
+    if only is None:
         return waiting
     proposals = waiting.proposals
     wanted: set[str] = set()

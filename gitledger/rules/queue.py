@@ -20,7 +20,7 @@ from gitledger.rules.entry import Entry
 from gitledger.rules.proposal import Proposal
 from gitledger.rules.refusal import Refusal
 from gitledger.rules.state import State
-from gitledger.rules.transition import Transition, apply
+from gitledger.rules.transition import Transition, apply, rebase
 
 PROPOSAL_REF = re.compile(
     r"refs/proposals/(?P<domain>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)/(?P<topic>[a-z0-9](?!.*\.\.)[a-z0-9._-]{0,99})"
@@ -230,7 +230,6 @@ def _must_not_be_foreign(state: State, oid: str, commit: Commit) -> None:
         return
     raise Refused(
         "base-unknown",
-        f"{oid} calls itself {entry.snapshot} and is no snapshot of this ledger up to "
-        f"{state.snapshot_name}",
-        f"git fetch; git -c commit.gpgsign=true rebase --onto {state.snapshot_name} {oid}",
+        f"{oid} calls itself {entry.snapshot} and is no snapshot of this ledger up to {state.snapshot_name}",
+        rebase(state, oid),
     )

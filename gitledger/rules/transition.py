@@ -81,6 +81,15 @@ def check_policy(state: State) -> None:
     state.must_be_active(witness.domain_id, witness.pubkey_id, "the witness")
 
 
+def rebase(newest: State, base: str) -> str:
+    """What to type to bring what stands on `base` to the newest snapshot, for a mend.
+
+    It is named by its id, which any fetch brings; its tag is only where it was verified.
+    """
+    onto = newest.line.last.snapshot or newest.snapshot_name
+    return f"git fetch\ngit -c commit.gpgsign=true rebase --onto {onto} {base}"
+
+
 def _must_not_be_expired(before: State, proposal: Proposal) -> None:
     if proposal.expires is None:
         return
@@ -106,7 +115,7 @@ def _base(before: State, proposal: Proposal) -> tuple[int, int]:
     raise Refused(
         "base-unknown",
         f"the base {proposal.base} is neither a snapshot of this ledger nor a proposal that one accepted",
-        _rebase(before, proposal),
+        rebase(before, proposal.base),
     )
 
 
@@ -136,7 +145,7 @@ def _permit(before: State, base: Tree, proposal: Proposal, accepted_at: int, cha
             "reorder-never",
             f"Ledger-Reorder is never and the base stands at {before.name}@{accepted_at}, "
             f"the newest snapshot is {before.snapshot_name}",
-            _rebase(before, proposal),
+            rebase(before, proposal.base),
         )
     for path in changes:
         if proposal.permit is Permit.ANY and not path.startswith("ledger/") and not _is_manifest(path):
@@ -145,14 +154,8 @@ def _permit(before: State, base: Tree, proposal: Proposal, accepted_at: int, cha
             raise Refused(
                 "path-changed-since",
                 f"{path} was changed since the proposal's base",
-                _rebase(before, proposal),
+                rebase(before, proposal.base),
             )
-
-
-def _rebase(before: State, proposal: Proposal) -> str:
-    """By id, which is there after a fetch of any kind; the name of a snapshot is only where it was verified."""
-    onto = before.line.last.snapshot or before.snapshot_name
-    return f"git fetch\ngit -c commit.gpgsign=true rebase --onto {onto} {proposal.base}"
 
 
 def _limits(before: State, changes: Changes) -> None:

@@ -124,9 +124,7 @@ def test_settings_of_the_repository_bring_nothing_more(store: Store, mirror: Mir
     assert sorted(store.refs()) == [f"{INTO}heads/common", "refs/tags/mine"]
 
 
-def test_what_the_remote_no_longer_has_goes_and_what_is_here_is_not_asked_for(
-    store: Store, mirror: Mirror
-) -> None:
+def test_what_the_remote_no_longer_has_goes_and_what_is_here_is_not_asked_for(store: Store, mirror: Mirror) -> None:
     mirror.set(TOPIC, mirror.proposal({"domains/alice/a": b"a"}))
     fetch_all(store)
     assert f"{INTO}proposals/alice/fix" in store.refs()
@@ -232,7 +230,9 @@ def test_a_ref_that_is_ahead_there_is_replaced_only_by_force(store: Store, mirro
         remotes.push(store, "origin", {TOPIC: mirror.snapshots[1], "refs/proposals/alice/new": mirror.tip})
     assert refused.value.rule == "remote-moved"
     assert "refs/proposals/alice/new" not in git(mirror.path, "for-each-ref")
-    assert remotes.push(store, "origin", {TOPIC: mirror.snapshots[1]}, force=True).refs[TOPIC].endswith("(forced update)")
+    assert (
+        remotes.push(store, "origin", {TOPIC: mirror.snapshots[1]}, force=True).refs[TOPIC].endswith("(forced update)")
+    )
 
 
 def test_local_tags_do_not_travel_with_a_push(store: Store, mirror: Mirror) -> None:

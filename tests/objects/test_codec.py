@@ -37,6 +37,7 @@ MERGETAG = b"mergetag " + TAG[:-1].replace(b"\n", b"\n ") + b"\n"
 
 
 def commit(
+    *,
     tree: bytes = b"tree " + A.encode() + b"\n",
     parents: bytes = b"parent " + B.encode() + b"\n",
     author: bytes = b"author " + ALICE + b"\n",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import forge
 import pytest
-from mirror import KEYS, NOW, PEOPLE, Mirror
+from mirror import KEYS, NOW, Mirror
 from world import World, accepted
 
 from gitledger.errors import Failed, Fork, LedgerError, Malformed, Refused, Unreachable, Unsound, Usage
@@ -195,21 +194,17 @@ def test_what_is_there_already_is_left_alone(mirror: Mirror, tmp_path: Path, tak
 
 
 @pytest.mark.parametrize(
-    ("number", "hash_of", "rule", "kind"),
-    [
-        (2, 1, "known-differs", Refused),
-        (4, 3, "older-than-known", Unreachable),
-    ],
+    ("named", "number", "rule"),
+    [("common@2", 1, "known-differs"), ("other@1", 1, "known-differs"), ("common@4", 3, "older-than-known")],
 )
 def test_a_line_that_does_not_pass_through_what_is_known_is_refused(
-    mirror: Mirror, tmp_path: Path, number: int, hash_of: int, rule: str, kind: type[LedgerError]
+    mirror: Mirror, tmp_path: Path, named: str, number: int, rule: str
 ) -> None:
-    known = f"common@{number}", forge.hash_of(mirror.path, mirror.snapshots[hash_of])
-    with pytest.raises(kind) as refused:
-        clone(mirror, tmp_path / "clone", known=known)
-    assert refused.value.rule == rule
-    honest = f"common@{hash_of}", known[1]
-    assert clone(mirror, tmp_path / "clone", known=honest).verified.number == 3
+    known_hash = forge.hash_of(mirror.path, mirror.snapshots[number])
+    with pytest.raises(LedgerError) as refused:
+        clone(mirror, tmp_path / "clone", known=(named, known_hash))
+    assert (refused.value.rule, refused.value.exit_status) == (rule, 4 if number == 3 else 1)
+    assert clone(mirror, tmp_path / "clone", known=(f"common@{number}", known_hash)).verified.number == 3
 
 
 def test_a_valid_line_that_parted_before_the_known_one_is_refused(mirror: Mirror, tmp_path: Path) -> None:
@@ -291,7 +286,7 @@ def _unsigned(mirror: Mirror) -> str:
 
 
 def _skipped(mirror: Mirror) -> str:
-    return mirror.snapshot(snapshot="common@9")
+    return mirror.snapshot(lines={"Snapshot": "common@9"})
 
 
 def _altered_tree(mirror: Mirror) -> str:
@@ -299,9 +294,7 @@ def _altered_tree(mirror: Mirror) -> str:
 
 
 def _some_commit(mirror: Mirror) -> str:
-    return forge.commit(mirror.path, f"{forge.git(mirror.path, 'rev-parse', mirror.tip + '^{tree}').decode().strip()}", [
-        mirror.tip
-    ])
+    return forge.commit(mirror.path, forge.tree(mirror.path, {"x": b"x"}), [mirror.tip])
 
 
 @pytest.mark.parametrize(
@@ -396,8 +389,9 @@ def test_a_shallow_server_is_refused(place: Place, mirror: Mirror, tmp_path: Pat
     )
     git(place, "remote", "set-url", "origin", str(tmp_path / "cut.git"))
     before = standing(place)
-    with pytest.raises(LedgerError):
+    with pytest.raises(Unsound) as refused:
         fetch(place)
+    assert refused.value.rule == "shallow-remote"
     assert standing(place) == before
     git(place, "remote", "set-url", "origin", str(mirror.path))
     assert fetch(place).after == 6
@@ -405,7 +399,12 @@ def test_a_shallow_server_is_refused(place: Place, mirror: Mirror, tmp_path: Pat
 
 def test_the_queue_comes_with_a_fetch_by_names_in_the_grammar_alone(place: Place, mirror: Mirror) -> None:
     proposal = mirror.proposal({"domains/alice/a": b"a"})
-    for ref in ("refs/proposals/alice/fix", "refs/proposals/Alice/fix", "refs/proposals/alice/x.lock2/y", "refs/junk/x"):
+    for ref in (
+        "refs/proposals/alice/fix",
+        "refs/proposals/Alice/fix",
+        "refs/proposals/alice/x.lock2/y",
+        "refs/junk/x",
+    ):
         mirror.set(ref, proposal)
     tag = forge.endorsement(mirror.path, proposal, KEYS / "james")
     mirror.set(f"refs/endorsements/{proposal}/james", tag)
@@ -431,9 +430,7 @@ def test_a_malformed_proposal_does_not_keep_the_snapshots_away(place: Place, mir
     assert list(Place.open(tree_of(place)).queue_refs()) == ["refs/proposals/alice/good"]
 
 
-def test_a_queue_beyond_the_limit_is_left_there(
-    place: Place, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_queue_beyond_the_limit_is_left_there(place: Place, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumer, "QUEUE_LIMIT", 2)
     proposal = mirror.proposal({"domains/alice/a": b"a"})
     for topic in "abc":
@@ -463,8 +460,8 @@ def test_a_fetch_that_was_killed_keeps_what_it_noted_and_the_next_goes_on(
 ) -> None:
     mirror.grow(6)
     script = (
-        "import sys, os, signal; from gitledger.roles import ascent, consumer; from gitledger.roles.place import Place\n"
-        "from pathlib import Path\nascent.KEEP_EVERY = 2\n"
+        "import sys, os, signal; from gitledger.roles import ascent, consumer\n"
+        "from gitledger.roles.place import Place; from pathlib import Path\nascent.KEEP_EVERY = 2\n"
         "def progress(done, of): done == 5 and os.kill(os.getpid(), signal.SIGKILL)\n"
         "consumer.fetch(Place.open(Path(sys.argv[1])), now=int(sys.argv[2]), progress=progress)\n"
     )
@@ -515,9 +512,9 @@ def test_a_revoked_key_stays_known_by_name_for_what_it_signed(world: World, tmp_
     second, ledger_id = world.key("alice-2"), world.anchor
     entries = (forge.Entry("key-1", world.alice.key), forge.Entry("laptop", second, ("publisher",)))
     proof = forge.proof(second, ledger_id, "alice")
-    both = forge.manifest("alice", entries[0], forge.Entry("laptop", second, ("publisher",), proof))
+    both = forge.manifest_file("alice", entries[0], forge.Entry("laptop", second, ("publisher",), proof))
     place = consumer.clone(str(world.host), tmp_path / "clone", world.anchor, now=world.now)
-    for manifest, key in ((both, None), (None, second), (forge.manifest("alice", entries[0]), None)):
+    for manifest, key in ((both, None), (None, second), (forge.manifest_file("alice", entries[0]), None)):
         change = {"domains/alice/domain.yaml": manifest} if manifest else {"domains/alice/by-laptop.txt": b"x\n"}
         oid = world.propose(world.alice, change, key=key)
         world.emit()
@@ -534,7 +531,16 @@ def test_a_revoked_key_stays_known_by_name_for_what_it_signed(world: World, tmp_
 def test_a_consent_can_be_checked_with_ssh_keygen_and_the_file(world: World, tmp_path: Path) -> None:
     place = consumer.clone(str(world.host), tmp_path / "clone", world.anchor, now=world.now)
     (tmp_path / "proof").write_bytes(forge.proof(world.alice.key, world.anchor, "alice"))
-    arguments = ["-f", ".git/gitledger/allowed-signers", "-I", "alice", "-n", "asl.domain.key", "-s", tmp_path / "proof"]
+    arguments = [
+        "-f",
+        ".git/gitledger/allowed-signers",
+        "-I",
+        "alice",
+        "-n",
+        "asl.domain.key",
+        "-s",
+        tmp_path / "proof",
+    ]
     subprocess.run(
         ["ssh-keygen", "-Y", "verify", *map(str, arguments)],
         cwd=tree_of(place),
@@ -586,7 +592,7 @@ def test_a_pin_that_would_lose_changes_is_refused_in_gits_words(place: Place) ->
     assert (tree_of(place) / "domains/alice/3.txt").read_text() == "mine\n"
 
 
-@pytest.mark.parametrize("named", ["common@4", "other@1", "common@-1", "common@01", "common", "HEAD", "", "--help", "1e3"])
+@pytest.mark.parametrize("named", ["common@4", "other@1", "common@-1", "common@01", "common", "HEAD", "", "--help"])
 def test_a_pin_takes_a_verified_snapshot_alone(place: Place, named: str) -> None:
     before = standing(place)
     with pytest.raises((Refused, Malformed)):
@@ -670,8 +676,3 @@ def test_a_clone_can_be_moved_and_stays_guarded(place: Place, mirror: Mirror, tm
     )
     assert done.returncode != 0
     assert Place.open(moved).store.resolve(BRANCH) == mirror.tip
-
-
-def test_genesis_by_the_people_of_the_forge_is_a_ledger(mirror: Mirror) -> None:
-    assert sorted(PEOPLE) == ["alice", "james", "you"]
-    assert os.path.samefile(mirror.path, mirror.path)

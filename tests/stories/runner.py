@@ -1,12 +1,13 @@
 """The guides in `docs/`, run as they are written.
 
-A block of the kind `console` is a transcript: `alice$ command` is typed by Alice, lines that begin with `> ` go on with
-it, and what follows is the output, exactly. In a block that begins with ```` ```console fails ```` the last command ends
-with an exit status that is not 0; every other one ends with 0. The guides are one story, told in the order of `GUIDES`.
+A block of the kind `console` is a transcript: `alice$ command` is typed by Alice, lines that begin with `> ` go on
+with it, and what follows is the output, exactly. Where the block is of the kind `console fails`, its last command ends
+with an exit status that is not 0; every other one ends with 0. The guides are one story, in the order of `GUIDES`.
 
     python tests/stories/runner.py
 
-plays it and writes the outputs as they came into the guides.
+plays it and writes the outputs as they came into the guides. Where a hash comes out another than it was, the commands
+that follow get the new one.
 """
 
 from __future__ import annotations
@@ -14,76 +15,99 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
-from stage import PEOPLE, Stage
+from stage import PEOPLE, Stage  # noqa: E402
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 GUIDES = tuple(DOCS / f"guide-{name}.md" for name in ("host", "proposer", "authority", "witness", "consumer"))
 
+_KINDS = ("```console", "```console fails")
 _PROMPT = re.compile(rf"({'|'.join(PEOPLE)})\$ (.*)")
 _GOES_ON = "> "
+_HASH = re.compile(r"[0-9a-f]{40,64}")
 
 
-def play(text: str, stage: Stage) -> str:
-    """The guide's text with the outputs that came when it was played."""
-    played: list[str] = []
-    block: list[str] | None = None
-    for line in text.splitlines():
-        if block is None:
-            played.append(line)
-            if line in ("```console", "```console fails"):
-                block = []
-        elif line == "```":
-            played += [*_play_block(block, stage, fails=played[-1].endswith(" fails")), line]
-            block = None
-        else:
-            block.append(line)
-    return "\n".join(played) + "\n"
+class Step(NamedTuple):
+    """One command of a transcript: who types which lines, and the output as it is written."""
+
+    who: str
+    typed: list[str]
+    output: list[str]
 
 
-def _play_block(lines: list[str], stage: Stage, *, fails: bool) -> Iterator[str]:
-    steps = list(_steps(lines))
-    for number, (who, typed) in enumerate(steps, 1):
-        command = "\n".join(typed)
-        status, output = stage.run(who, command)
-        if bool(status) != (fails and number == len(steps)):
-            raise AssertionError(f"exit status {status} of\n{who}$ {command}\n{output}")
-        yield f"{who}$ {typed[0]}"
-        yield from (_GOES_ON + line for line in typed[1:])
-        yield from output.splitlines()
+@dataclass
+class Play:
+    """The story as far as it was played on `stage`. `renamed` are hashes that came out otherwise than written."""
+
+    stage: Stage
+    renamed: dict[str, str] = field(default_factory=dict)
+
+    def guide(self, text: str) -> str:
+        """Play a guide; its text, with the outputs that came."""
+        played: list[str] = []
+        block: list[str] | None = None
+        for line in text.splitlines():
+            if block is None:
+                played.append(line)
+                block = [] if line in _KINDS else None
+            elif line == "```":
+                played += [*self._block(block, fails=played[-1] == _KINDS[1]), line]
+                block = None
+            else:
+                block.append(line)
+        return "\n".join(played) + "\n"
+
+    def _block(self, lines: list[str], *, fails: bool) -> Iterator[str]:
+        steps = list(_steps(lines))
+        for step in steps:
+            command = _HASH.sub(lambda match: self.renamed.get(match[0], match[0]), "\n".join(step.typed))
+            status, output = self.stage.run(step.who, command)
+            if bool(status) != (fails and step is steps[-1]):
+                raise AssertionError(f"exit status {status} of\n{step.who}$ {command}\n{output}")
+            self._compare_hashes("\n".join(step.output), output)
+            first, *others = command.split("\n")
+            yield f"{step.who}$ {first}"
+            yield from (_GOES_ON + line for line in others)
+            yield from output.splitlines()
+
+    def _compare_hashes(self, written: str, came: str) -> None:
+        before, now = _HASH.findall(written), _HASH.findall(came)
+        if len(before) == len(now):
+            self.renamed |= {old: new for old, new in zip(before, now, strict=True) if old != new}
 
 
-def _steps(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Who types which lines."""
-    who, typed = "", [""]
-    prompting = False
+def _steps(lines: Iterable[str]) -> Iterator[Step]:
+    """The commands of a block."""
+    step: Step | None = None
     for line in lines:
         match = _PROMPT.fullmatch(line)
         if match:
-            if who:
-                yield who, typed
-            who, typed, prompting = match[1], [match[2]], True
-        elif prompting and line.startswith(_GOES_ON):
-            typed.append(line.removeprefix(_GOES_ON))
-        elif not who:
+            if step:
+                yield step
+            step = Step(match[1], [match[2]], [])
+        elif step is None:
             raise AssertionError(f"this block begins with no prompt of anybody's: {line}")
+        elif not step.output and line.startswith(_GOES_ON):
+            step.typed.append(line.removeprefix(_GOES_ON))
         else:
-            prompting = False
-    if who:
-        yield who, typed
+            step.output.append(line)
+    if step:
+        yield step
 
 
 def main() -> None:
     """Play the guides and write what came out into them."""
     with tempfile.TemporaryDirectory() as root:
-        stage = Stage(Path(root))
+        play = Play(Stage(Path(root)))
         for guide in GUIDES:
             text = guide.read_text(encoding="utf-8")
-            played = play(text, stage)
+            played = play.guide(text)
             guide.write_text(played, encoding="utf-8")
             print(f"{guide.name}: {'as it was' if played == text else 'written anew'}")
 

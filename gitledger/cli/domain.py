@@ -1,0 +1,283 @@
+"""`domain`: who one is. It edits the domain's manifest in the checkout and stages it, or proposes it at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+
+from gitledger.cli import output, proposer
+from gitledger.cli.options import (
+    At,
+    Json,
+    Key,
+    Propose,
+    is_line,
+    key_at_hand,
+    place_here,
+    public_key,
+    signer_for,
+    text_of,
+)
+from gitledger.errors import LedgerError, Refused, Usage, about
+
+if TYPE_CHECKING:
+    from gitledger.documents.manifest import Manifest, ManifestKey
+    from gitledger.documents.manifest import Role as RoleName
+    from gitledger.roles.place import Place
+    from gitledger.rules.state import State
+
+Named = Annotated[str | None, typer.Argument(metavar="DOMAIN", help="May be left out where your key belongs to one.")]
+
+
+def new(
+    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="The domain to register.")],
+    key: Key = None,
+    propose: Propose = False,
+    at: At = None,
+) -> None:
+    """Begin a domain, with your key.
+
+    Its manifest has the key that signs as root and publisher.
+    """
+    from gitledger.roles import proposer as role
+
+    place = place_here()
+    signer = signer_for(place, key)
+    if place.verified.state.manifest(domain) is not None:
+        raise Refused("domain-taken", f"the domain {domain} is registered already", f"gitledger domain show {domain}")
+    manifest = role.found_domain(domain, signer.key)
+    _bring(place, manifest, f"Register {domain}", key, propose=propose)
+
+
+def add_key(
+    named: Annotated[list[str], typer.Argument(metavar="[DOMAIN] NAME PUBKEY", help="PUBKEY is a file or a line.")],
+    *,
+    role: Annotated[
+        list[str] | None,
+        typer.Option("--role", metavar="ROLE", help="root, publisher, producer, executor or auditor; may be repeated."),
+    ] = None,
+    proof: Annotated[
+        Path | None,
+        typer.Option("--proof", metavar="FILE", help="The new key's consent, as `domain prove` prints it."),
+    ] = None,
+    key: Key = None,
+    propose: Propose = False,
+    at: At = None,
+) -> None:
+    """Give a domain one more key, with its consent.
+
+    The consent is what --proof holds; without it, it is made here, where PUBKEY's private half lies beside PUBKEY.
+    """
+    from gitledger.roles import proposer as role_of
+
+    place = place_here()
+    given, (name, pubkey) = _arguments(named, "NAME", "PUBKEY")
+    domain = _domain(place, given, key)
+    roles = _roles(role or [])
+    entering = public_key(pubkey)
+    consent = text_of(proof.expanduser()) if proof else _proven(place, domain, pubkey)
+    with about(f"{domain}: {name}"):
+        manifest = role_of.with_key(_manifest(place, domain), name, entering, roles, consent)
+        manifest.keys[-1].verify_proof(place.anchor, domain)
+    _bring(place, manifest, f"Give {domain} the key {name}", key, propose=propose)
+
+
+def revoke_key(
+    named: Annotated[list[str], typer.Argument(metavar="[DOMAIN] NAME", help="The key's name, or its key id.")],
+    key: Key = None,
+    propose: Propose = False,
+    at: At = None,
+) -> None:
+    """Revoke a key of a domain, for ever.
+
+    It is taken out of the manifest.
+    """
+    from gitledger.roles import proposer as role
+
+    place = place_here()
+    given, (name,) = _arguments(named, "NAME")
+    domain = _domain(place, given, key)
+    manifest = role.without_key(_manifest(place, domain), name)
+    _bring(place, manifest, f"Revoke {domain}'s key {name}", key, propose=propose)
+
+
+def show(domain: Named = None, key: Key = None, as_json: Json = False, at: At = None) -> None:
+    """The keys of a domain.
+
+    As the newest verified snapshot has them, with their roles; without DOMAIN and without a key, of all domains.
+
+    --json: snapshot, domains [{domain, witness, authority, keys [{name, key, key_id, roles}]}].
+    """
+    place = place_here()
+    state = place.verified.state
+    wanted = (domain,) if domain else _own(place, key_at_hand(place, key)) or state.domains()
+    manifests = [_registered(state, each) for each in wanted]
+    if as_json:
+        domains = [_manifest_json(state, manifest) for manifest in manifests]
+        output.as_json({"snapshot": state.snapshot_name, "domains": domains})
+        return
+    for number, manifest in enumerate(manifests):
+        if number:
+            output.say()
+        _print_manifest(state, manifest)
+
+
+def prove(domain: Named = None, key: Key = None, at: At = None) -> None:
+    """Print your key's consent to a domain.
+
+    It is a signature for this ledger and the domain, as ssh-keygen -Y sign makes one, too.
+    """
+    from gitledger.roles import proposer as role
+
+    place = place_here()
+    sys.stdout.write(role.prove(place, signer_for(place, key), _domain(place, domain, key)))
+
+
+def _bring(place: Place, manifest: Manifest, message: str, key: str | None, *, propose: bool) -> None:
+    """Stage the manifest, or propose it; where it can't be proposed, the checkout is as it was."""
+    from gitledger.roles import proposer as role
+    from gitledger.rules.state import manifest_path
+
+    path = manifest_path(manifest.domain_id)
+    if not propose:
+        role.stage(place, path, manifest.render())
+        output.say(f"Staged: {path}")
+        output.say("To propose it:")
+        output.command(f'gitledger propose -m "{message}"')
+        return
+    signer = signer_for(place, key)
+    with _restored(place, path):
+        role.stage(place, path, manifest.render())
+        done = proposer.make(place, signer, message)
+    proposer.say_proposed(done)
+
+
+@contextmanager
+def _restored(place: Place, path: str) -> Iterator[None]:
+    """Put file and index back as they were where what is done with them fails."""
+    file = place.store.work_tree / path if place.store.work_tree else None
+    before = file.read_bytes() if file and file.exists() else None
+    staged = place.store.git("ls-files", "--stage", "-z", "--", path).stdout
+    try:
+        yield
+    except BaseException:
+        if file is not None and before is not None:
+            file.write_bytes(before)
+        elif file is not None:
+            file.unlink(missing_ok=True)
+        place.store.git("update-index", "--force-remove", "--", path)
+        place.store.git("update-index", "-z", "--index-info", input=staged)
+        raise
+
+
+def _arguments(named: list[str], *names: str) -> tuple[str | None, list[str]]:
+    """The domain, None where it was left out, and the other arguments."""
+    if len(named) not in (len(names), len(names) + 1):
+        given = output.count(len(named), "argument")
+        raise Usage("arguments", f"[DOMAIN] {' '.join(names)} are wanted, and there are {given}", "--help says more")
+    return (None, named) if len(named) == len(names) else (named[0], named[1:])
+
+
+def _domain(place: Place, given: str | None, key: str | None) -> str:
+    """The domain that was named, or the one that the key belongs to."""
+    if given is not None:
+        return given
+    own = _own(place, key_at_hand(place, key))
+    if not own:
+        raise Usage("which-domain", "your key belongs to no domain here, so the domain must be named", "as in: alice")
+    return own[0]
+
+
+def _own(place: Place, key_id: str | None) -> tuple[str, ...]:
+    record = place.verified.state.record(key_id) if key_id else None
+    return (record.domain_id,) if record else ()
+
+
+def _registered(state: State, domain: str) -> Manifest:
+    manifest = state.manifest(domain)
+    if manifest is None:
+        raise Refused(
+            "no-such-domain", f"no domain {domain} is registered in {state.snapshot_name}", "gitledger domain show"
+        )
+    return manifest
+
+
+def _manifest(place: Place, domain: str) -> Manifest:
+    """The manifest as it stands in the checkout, edits that wait there included."""
+    from gitledger.documents.manifest import Manifest
+    from gitledger.rules.state import manifest_path
+
+    path = manifest_path(domain)
+    file = place.store.work_tree / path if place.store.work_tree else None
+    if file is None:
+        raise Usage("no-work-tree", "this is the host, which has no checkout", "work in a clone")
+    if not file.is_file():
+        raise Refused(
+            "no-such-domain",
+            f"this checkout has no {path}",
+            f"gitledger domain new {domain}   or, where it is registered:   gitledger pin {place.verified.name}",
+        )
+    with about(path):
+        return Manifest.parse(file.read_bytes())
+
+
+def _roles(named: list[str]) -> tuple[RoleName, ...]:
+    from gitledger.documents.manifest import Role
+
+    known: tuple[RoleName, ...] = get_args(Role)
+    for each in named:
+        if each not in known:
+            raise Usage("role", f"{each} is no role", f"the roles are {', '.join(known)}")
+    if not named:
+        raise Usage("role", "what may the key do?", f"--role ROLE, which is one of {', '.join(known)}")
+    return tuple(role for role in known if role in named)
+
+
+def _proven(place: Place, domain: str, pubkey: str) -> str:
+    """The consent of a key whose private half lies beside the file that was named."""
+    from gitledger.roles import proposer as role
+
+    lacking = Refused(
+        "key-without-proof",
+        "the key enters the manifest only with its consent",
+        f"whoever has the key makes it: gitledger domain prove {domain} --key KEY > proof\n"
+        "and you add it: --proof proof",
+    )
+    path = Path(pubkey).expanduser()
+    if is_line(pubkey) or not (path.suffix != ".pub" or path.with_suffix("").exists()):
+        raise lacking
+    try:
+        return role.prove(place, signer_for(None, str(path)), domain)
+    except LedgerError as error:
+        raise lacking from error
+
+
+def _print_manifest(state: State, manifest: Manifest) -> None:
+    marks = [mark for mark, holds in _marks(state, manifest.domain_id).items() if holds]
+    output.say((manifest.domain_id, output.HEAD), f"  {', '.join(marks)}" if marks else "")
+    widths = (max(len(key.name) for key in manifest.keys), len(manifest.keys[0].key_id))
+    for key in manifest.keys:
+        _print_key(key, widths)
+
+
+def _print_key(key: ManifestKey, widths: tuple[int, int]) -> None:
+    roles = ", ".join(key.roles)
+    if output.fits(widths, rest=2 + len(roles)):
+        output.columns([key.name, (key.key_id, output.DIM), roles], widths=widths, indent=2)
+    else:
+        output.columns([key.name, roles], widths=widths[:1], indent=2)
+        output.say((key.key_id, output.DIM), indent=4)
+
+
+def _marks(state: State, domain: str) -> dict[str, bool]:
+    return {"witness": state.witness.domain_id == domain, "authority": state.policy.authority(domain) is not None}
+
+
+def _manifest_json(state: State, manifest: Manifest) -> dict[str, object]:
+    keys = [{"name": k.name, "key": k.key, "key_id": k.key_id, "roles": list(k.roles)} for k in manifest.keys]
+    return {"domain": manifest.domain_id, **_marks(state, manifest.domain_id), "keys": keys}

@@ -1,0 +1,180 @@
+"""`propose`, `proposals`, `withdraw`: bringing things to the ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gitledger.cli import output, standing
+from gitledger.cli.options import REMOTE, At, Json, Key, Waiting, place_here, signer_for, waiting
+from gitledger.cli.standing import Standing
+from gitledger.errors import Usage
+
+if TYPE_CHECKING:
+    from gitledger.objects.trees import File
+    from gitledger.roles.place import Place
+    from gitledger.roles.proposer import Proposed
+    from gitledger.rules.proposal import Permit
+    from gitledger.signing.signers import Signer
+
+
+def propose(
+    message: Annotated[
+        list[str], typer.Option("-m", "--message", metavar="MESSAGE", help="What and why; each -m is a paragraph.")
+    ],
+    *,
+    topic: Annotated[
+        str | None, typer.Option("--topic", metavar="T", help="What to call it; else made of the message.")
+    ] = None,
+    reorder: Annotated[
+        str | None,
+        typer.Option(
+            "--reorder",
+            metavar="never|unchanged|any",
+            help="What may have happened since its base: nothing, nothing to the paths it touches, or anything.",
+        ),
+    ] = None,
+    salt: Annotated[
+        int | None, typer.Option("--salt", metavar="N", min=1, help="Versions of one proposal share a salt.")
+    ] = None,
+    no_push: Annotated[bool, typer.Option("--no-push", help="Commit, and leave it to you to push.")] = False,
+    key: Key = None,
+    as_json: Json = False,
+    at: At = None,
+) -> None:
+    """Propose what is staged.
+
+    It becomes a signed commit on a branch of its own, and is pushed.
+
+    --json: oid, ref, branch, domain, summary, changed [{path, change}], pushed, said.
+    """
+    place = place_here()
+    permit = _permit(reorder)
+    text = "\n\n".join(message)
+    done = make(place, signer_for(place, key), text, topic=topic, permit=permit, salt=salt, push=not no_push)
+    if as_json:
+        changed = [{"path": path, "change": word} for path, word in _changes(done)]
+        output.as_json(
+            {
+                "oid": done.proposal.oid,
+                "ref": done.ref,
+                "branch": done.branch,
+                "domain": done.transition.who.domain,
+                "summary": done.proposal.summary,
+                "changed": changed,
+                "pushed": not no_push,
+                "said": done.said,
+            }
+        )
+        return
+    say_proposed(done, pushed=not no_push)
+
+
+def proposals(as_json: Json = False, at: At = None) -> None:
+    """The queue, and what each still needs.
+
+    In the order of the witness; in a clone, as it was last fetched.
+
+    --json: ledger, fetched (or null), proposals [{oid, ref, summary, standing: ready | waits | refused | withdrawn,
+    needs: nothing | endorsements | a new base | a change, snapshot, rule, reason, mend}], unreadable [{ref, reason}].
+    """
+    from gitledger.rules import queue
+
+    place = place_here()
+    state = place.verified.state
+    read = queue.read(state, place.queue_refs())
+    found = [Standing.of(verdict, read, place.name) for verdict in queue.decide(state, read)]
+    fetched = _fetched(place)
+    if as_json:
+        output.as_json(
+            {
+                "ledger": place.name,
+                "fetched": None if fetched is None else output.iso(fetched),
+                "proposals": [one.as_json() for one in found],
+                "unreadable": [{"ref": r, "reason": standing.reason(error)} for r, error in read.unreadable.items()],
+            }
+        )
+        return
+    when = f", as fetched {output.when(fetched)}" if fetched is not None else ""
+    output.say(f"{output.count(len(found), 'proposal')} on {place.verified.name}{when}")
+    if found:
+        output.say()
+        standing.show(found, mend=True)
+    for ref, error in read.unreadable.items():
+        output.say((ref.removeprefix("refs/proposals/"), output.BAD), f" can't be read: {standing.reason(error)}")
+
+
+def withdraw(proposal: Waiting, key: Key = None, at: At = None) -> None:
+    """Take back a proposal of your domain."""
+    from gitledger.roles import proposer
+
+    place = place_here()
+    one = waiting(place, proposal)
+    said = proposer.withdraw(place, signer_for(place, key), one)
+    output.say(f"Withdrawn: {one.oid[:12]} {one.summary}")
+    say_host(said)
+
+
+def make(
+    place: Place,
+    signer: Signer,
+    message: str,
+    *,
+    topic: str | None = None,
+    permit: Permit | None = None,
+    salt: int | None = None,
+    push: bool = True,
+) -> Proposed:
+    """Propose what is staged."""
+    from gitledger.roles import proposer
+
+    return proposer.propose(place, signer, message, topic=topic, permit=permit, salt=salt, push=push, remote=REMOTE)
+
+
+def say_proposed(done: Proposed, *, pushed: bool = True) -> None:
+    """What was proposed, and what the host says to it."""
+    one = done.proposal
+    where = done.ref.removeprefix("refs/proposals/")
+    output.say((where, output.HEAD), f" {'is proposed' if pushed else 'is committed'}: {one.oid[:12]} {one.summary}")
+    for path, word in _changes(done):
+        output.columns([(word, output.DIM), path], widths=(len("changed"),), indent=2)
+    output.say((f"It is on your branch {done.branch}.", output.DIM))
+    if not pushed:
+        output.say("To propose it:")
+        output.command(f"git push {REMOTE} {done.branch}:{done.ref}")
+    say_host(done.said)
+
+
+def say_host(said: str) -> None:
+    """The host's own lines, apart from ours."""
+    if said:
+        output.say()
+        output.verbatim("\n".join(f"  host: {line}" for line in said.splitlines()), lambda line: output.DIM)
+
+
+def _changes(done: Proposed) -> list[tuple[str, str]]:
+    return [(path, _word(*pair)) for path, pair in done.transition.changes.items()]
+
+
+def _word(old: File | None, new: File | None) -> str:
+    return "new" if old is None else "gone" if new is None else "changed"
+
+
+def _permit(said: str | None) -> Permit | None:
+    from gitledger.rules.proposal import Permit
+
+    if said is None:
+        return None
+    try:
+        return Permit(said)
+    except ValueError:
+        raise Usage("reorder", f"--reorder is never, unchanged or any, not {said}", "--reorder unchanged") from None
+
+
+def _fetched(place: Place) -> int | None:
+    if place.role == "host":
+        return None
+    from gitledger.roles import consumer
+
+    return consumer.fetched(place).get(REMOTE)
