@@ -7,6 +7,7 @@ First the forge is held against stock git and ssh-keygen; then ledgers that it b
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,12 @@ def test_a_signature_is_what_ssh_keygen_writes(world: World) -> None:
     for message in (b"", b"hello\n", bytes(range(256)) * 40):
         done = subprocess.run(command, input=message, stdout=subprocess.PIPE, check=True)
         assert forge.sshsig(ALICE, message) == done.stdout
+
+
+def test_the_forge_has_nothing_of_gitledger() -> None:
+    code = "import sys, forge; print([name for name in sys.modules if name.startswith('gitledger')])"
+    command = [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(KEYS.parent)!r}); {code}"]
+    assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout == "[]\n"
 
 
 def test_key_ids_are_what_ssh_keygen_prints() -> None:

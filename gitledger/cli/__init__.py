@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Final, NoReturn, TextIO
 
 import typer
 
@@ -88,15 +89,25 @@ _UsageError: type[Exception] = next(
 
 def main() -> NoReturn:
     """Run the command that the arguments name, and exit."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    sys.stdout, sys.stderr = (_writable(stream) for stream in (sys.stdout, sys.stderr))
     status = _run()
     try:
         sys.stdout.flush()
-    except OSError:  # nobody reads any more, or the disk is full: at the end of the process it would be tried again
+    except OSError as error:  # at the end of the process it would be tried again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            output.failure(_outside(error))
         status = status or 1
     sys.exit(status)
+
+
+def _writable(stream: TextIO | None) -> TextIO:
+    """The stream, for any text whatever its encoding; nothing where it is closed."""
+    if stream is None:
+        return Path(os.devnull).open("w", encoding="utf-8")
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="replace")
+    return stream
 
 
 def _run() -> int:
@@ -119,6 +130,7 @@ def _run() -> int:
         output.failure(_internal(error))
         return 1
     if status == INTERRUPTED:
+        sys.stderr.write("\n" if sys.stderr.isatty() else "")
         output.note("gitledger: interrupted")
     return status if isinstance(status, int) else 0
 

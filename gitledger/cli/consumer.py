@@ -53,9 +53,9 @@ def clone(
 
     passed = _known(known)
     anchor = anchor or _typed_anchor(url)
-    with output.progress("Verifying") as step:
+    with output.progress("Verifying") as meter:
         place = consumer.clone(
-            url, directory, anchor, known=passed, domain=as_domain, progress=step, show=sys.stderr.isatty()
+            url, directory, anchor, known=passed, domain=as_domain, progress=meter.step, watch=meter.watch
         )
     newest = place.verified
     if as_json:
@@ -139,8 +139,8 @@ def verify(
     """
     from gitledger.roles import consumer
 
-    with output.progress("Verifying from genesis") as step:
-        found = consumer.verify(place_here(), snapshot, from_genesis=from_genesis, progress=step)
+    with output.progress("Verifying from genesis") as meter:
+        found = consumer.verify(place_here(), snapshot, from_genesis=from_genesis, progress=meter.step)
     if as_json:
         output.as_json(
             {
@@ -236,8 +236,8 @@ def bring_in(place: Place) -> FetchReport:
     """Fetch into the clone `place`, with progress on a terminal."""
     from gitledger.roles import consumer
 
-    with output.progress("Verifying") as step:
-        return consumer.fetch(place, REMOTE, progress=step, show=sys.stderr.isatty())
+    with output.progress("Verifying") as meter:
+        return consumer.fetch(place, REMOTE, progress=meter.step, watch=meter.watch)
 
 
 def say_fetched(report: FetchReport) -> None:

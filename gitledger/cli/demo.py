@@ -129,6 +129,7 @@ def _attack(stage: _Stage) -> None:
     stage.run(f"gitledger clone mirror.git newcomer \\\n  --anchor {stage.anchor()}", refused=True)
     if (stage.root / "newcomer").exists():
         raise _astray("the altered ledger was refused and left something behind")
+    stage.say("Both were refused, and nothing of either was kept.")
 
 
 def _leave(stage: _Stage) -> None:
@@ -189,7 +190,7 @@ class _Stage:
         if done.stdout:
             output.verbatim("\n".join(_INDENT + line for line in done.stdout.splitlines()))
         if refused != bool(done.returncode):
-            raise _astray(f"{command.splitlines()[0]} ended with exit status {done.returncode}")
+            raise _astray(f"`{command}` ended with exit status {done.returncode}")
 
     def anchor(self) -> str:
         """The ledger id, as the card shows it: SHA-256 of genesis."""

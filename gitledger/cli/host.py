@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitledger.cli import output
-from gitledger.cli.options import At, Json, Key, bytes_of, keys_by_domain, signer_for
+from gitledger.cli.options import At, Json, Key, bytes_of, keys_by_domain, now, signer_for
 from gitledger.errors import Refused
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def init(
     genesis = host.create(
         directory,
         witness=(domain, signer_for(None, key)),
-        seconds=int(time.time()),
+        seconds=now(),
         name=name,
         members=members,
         authorities=authorities,
@@ -71,7 +70,7 @@ def init(
     if as_json:
         output.as_json(_card_json(card, genesis, where))
         return
-    _print_card(card, genesis, where)
+    _print_card(card, genesis, where, key)
 
 
 def install(
@@ -87,8 +86,8 @@ def install(
     """
     from gitledger.roles import host
 
-    with output.progress("Verifying from genesis") as step:
-        place = host.install(directory, progress=step)
+    with output.progress("Verifying from genesis") as meter:
+        place = host.install(directory, progress=meter.step)
     newest = place.verified.name
     if as_json:
         where = str(directory.resolve())
@@ -128,15 +127,13 @@ def check(
     raise Refused("host-lacks", f"{directory} lacks {output.count(len(problems), 'thing')}")
 
 
-def _print_card(card: Card, genesis: Snapshot, where: Path) -> None:
+def _print_card(card: Card, genesis: Snapshot, where: Path, key: str | None) -> None:
     output.say((genesis.name, output.HEAD), f" is founded in {where}.")
     output.say()
-    rows: list[tuple[str, tuple[output.Part, ...]]] = [
-        ("ledger id", (card.ledger_id,)),
-        ("witness", _who(card.witness)),
-    ]
+    width = max(len(domain) for domain, _ in (card.witness, *card.authorities))
+    rows: list[output.Row] = [("ledger id", card.ledger_id), ("witness", _who(card.witness, width))]
     for number, authority in enumerate(card.authorities):
-        rows.append(("" if number else "authorities", _who(authority)))
+        rows.append(("" if number else "authorities", _who(authority, width)))
     rows.append(("quorum", f"{card.threshold} of {len(card.authorities)}: {_may_lose(card)}"))
     output.fields(rows)
     output.say()
@@ -144,12 +141,18 @@ def _print_card(card: Card, genesis: Snapshot, where: Path) -> None:
     address = shlex.quote(str(where))
     output.command(f"gitledger clone {address} DIR --anchor {card.ledger_id}")
     output.say("Number what people propose, as the witness:")
-    output.command(f"gitledger -C {address} emit")
+    signing = f" --key {shlex.quote(_absolute(key))}" if key else ""
+    output.command(f"gitledger -C {address} emit{signing}")
 
 
-def _who(who: tuple[str, str]) -> tuple[output.Part, ...]:
+def _who(who: tuple[str, str], width: int) -> tuple[output.Part, ...]:
     domain, key_id = who
-    return (f"{domain}  ", (key_id, output.DIM))
+    return (f"{domain.ljust(width)}  ", (key_id, output.DIM))
+
+
+def _absolute(key: str) -> str:
+    path = Path(key).expanduser()
+    return str(path.absolute()) if path.exists() else key
 
 
 def _may_lose(card: Card) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
@@ -125,3 +127,19 @@ def waiting(place: Place, named: str) -> Proposal:
     from gitledger.roles import proposer
 
     return proposer.find(place, named)
+
+
+def now() -> int:
+    """When one signs, in seconds: as git dates a commit, by `GIT_COMMITTER_DATE` where that is set, else by the clock.
+
+    Raises Failed (`committer-date`) where git can't read it.
+    """
+    if not os.environ.get("GIT_COMMITTER_DATE"):
+        return int(time.time())
+    from gitledger.objects.codec import Ident
+
+    anybody = ("-c", "user.name=anybody", "-c", "user.email=")
+    told = subprocess.run(["git", *anybody, "var", "GIT_COMMITTER_IDENT"], capture_output=True, check=False)
+    if told.returncode:
+        raise Failed("committer-date", "git can't read GIT_COMMITTER_DATE", "unset GIT_COMMITTER_DATE")
+    return Ident.parse(told.stdout.rstrip(b"\n")).seconds

@@ -16,20 +16,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
+from itertools import groupby
 from typing import TYPE_CHECKING, Final, TextIO
 
 from gitledger.errors import LedgerError, Refused
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress as Bar
 
 Part = str | tuple[str, str]
 """A piece of a line: text, or text and its style."""
 
 Row = tuple[str, Sequence[Part] | str]
 """A label and its value."""
-
-Progress = Callable[[int, int], None]
 
 GOOD: Final = "green"
 WAITS: Final = "yellow"
@@ -77,17 +77,20 @@ def verbatim(text: str, style: Callable[[str], str] = lambda line: "") -> None:
 
 
 def fields(rows: Iterable[Row], *, indent: int = 2) -> None:
-    """Labels and values, aligned; on a narrow terminal a value stands below its label."""
+    """Labels and values, aligned; a value stands below its label where it or the terminal is too wide or narrow."""
+    from rich.cells import cell_len
+
     listed = [(label, (value,) if isinstance(value, str) else tuple(value)) for label, value in rows]
     width = max((len(label) for label, _ in listed), default=0) + 2
+    room = width_of() - indent - width
     for label, value in listed:
-        if width_of() < _NARROW:
+        words = [word for part in value for word in _part(part)[0].split()]
+        if width_of() < _NARROW or any(cell_len(word) > room for word in words):
             if label:
                 say(label, indent=indent, style=DIM)
             say(*value, indent=indent + 2)
         else:
-            padded = label.ljust(width)
-            _paragraph(_console(), [(padded, DIM), *value], indent, width, "", whole=1)
+            _paragraph(_console(), [(label.ljust(width), DIM), *value], indent, width, "", whole=1)
 
 
 def columns(row: Sequence[Part], *, widths: Sequence[int], indent: int = 0) -> None:
@@ -196,31 +199,61 @@ def passphrase() -> Callable[[str], str] | None:
 # Long work
 
 
+class Meter:
+    """How far work has come, shown on standard error where that is a terminal, and gone when the work is done."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._begun = time.monotonic()
+        self._bar: Bar | None = None
+        self._watching = False
+        self.watch = self._watch if sys.stderr.isatty() else None
+
+    def step(self, done: int, of: int) -> None:
+        """So much is done; a bar appears once it takes a while."""
+        if self._bar is None:
+            if self.watch is None or time.monotonic() - self._begun < _PATIENCE or done == of:
+                return
+            self.clear()
+            self._bar = _bar(self._what)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=done, total=of)
+
+    def clear(self) -> None:
+        """Leave no trace on the terminal."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+        if self._watching:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._watching = False
+
+    def _watch(self, line: str) -> None:
+        """A line of git's progress stands in the place of the one before."""
+        if time.monotonic() - self._begun >= _PATIENCE:
+            sys.stderr.write("\r\x1b[K" + plain(line)[: _console(error=True).width - 1])
+            sys.stderr.flush()
+            self._watching = True
+
+
 @contextmanager
-def progress(what: str) -> Iterator[Progress]:
-    """Show how far work has come, once it takes a while, where standard error is a terminal; else nothing."""
-    if not sys.stderr.isatty():
-        yield lambda done, of: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+def progress(what: str) -> Iterator[Meter]:
+    """A meter for work that may be long; `what` names it."""
+    meter = Meter(what)
+    try:
+        yield meter
+    finally:
+        meter.clear()
+
+
+def _bar(what: str) -> Bar:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     shape = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Bar(*shape, console=_console(error=True), transient=True)
-    begun, tasks = time.monotonic(), list[TaskID]()
-
-    def step(done: int, of: int) -> None:
-        if not tasks and time.monotonic() - begun > _PATIENCE:
-            bar.start()
-            tasks.append(bar.add_task(what, total=of))
-        for task in tasks:
-            bar.update(task, completed=done, total=of)
-
-    try:
-        yield step
-    finally:
-        if tasks:
-            bar.stop()
+    bar = Progress(*shape, console=_console(error=True), transient=True)
+    bar.add_task(what)
+    return bar
 
 
 @cache
@@ -279,8 +312,8 @@ def _write(console: Console, pieces: Sequence[tuple[str, str]]) -> None:
     from rich.text import Text
 
     line = Text()
-    for text, style in pieces:
-        line.append(plain(text), style or None)
+    for style, run in groupby(pieces, key=lambda piece: piece[1]):
+        line.append(plain("".join(text for text, _ in run)), style or None)
     line.rstrip()
     console.print(line, soft_wrap=True)
 

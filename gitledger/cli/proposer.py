@@ -149,8 +149,8 @@ def say_proposed(done: Proposed, *, pushed: bool = True) -> None:
 def say_host(said: str) -> None:
     """The host's own lines, apart from ours."""
     if said:
-        output.say()
-        output.verbatim("\n".join(f"  host: {line}" for line in said.splitlines()), lambda line: output.DIM)
+        output.say("The host says:")
+        output.verbatim("\n".join(f"  {line}" for line in said.splitlines()), lambda line: output.DIM)
 
 
 def _changes(done: Proposed) -> list[tuple[str, str]]:

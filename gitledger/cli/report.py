@@ -82,7 +82,7 @@ def print_plan(plan: Plan, ledger: str, *, done: bool = False, gap: bool = True)
         if verdicts:
             output.heading(title, gap=gap)
             gap = True
-            standing.show(Standing.of(verdict, plan.queue, ledger) for verdict in verdicts)
+            standing.show((Standing.of(verdict, plan.queue, ledger) for verdict in verdicts), numbered=True)
     if plan.unreadable:
         output.heading("Can't be read, and is left alone", gap=gap)
         for ref, error in plan.unreadable.items():
@@ -124,7 +124,7 @@ def print_snapshot(one: Snapshot) -> None:
         rows.append(("", one.proposal))
         rows.append(("command", one.command_id))
     output.fields(rows)
-    if body := one.message.strip():
+    if body := one.message.partition("\n")[2].strip():
         output.say()
         for line in body.split("\n"):
             output.say(line, indent=4, hang=0)

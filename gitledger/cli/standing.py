@@ -73,10 +73,13 @@ class Standing:
         }
 
 
-def show(standings: Iterable[Standing], *, mend: bool = False, indent: int = 2) -> None:
-    """Print each with its reason; with what mends it, too, where the reader is the one to do so."""
+def show(standings: Iterable[Standing], *, mend: bool = False, numbered: bool = False, indent: int = 2) -> None:
+    """Print each with its reason; with what mends it, too, where the reader is the one to do so.
+
+    Where they are `numbered`, a ready one begins with its snapshot name.
+    """
     listed = list(standings)
-    heads = [list(_head(one)) for one in listed]
+    heads = [list(_head(one, numbered)) for one in listed]
     widths = [max((len(head[column][0]) for head in heads), default=0) for column in range(3)]
     for one, head in zip(listed, heads, strict=True):
         if output.fits(widths, rest=indent + 16):
@@ -84,6 +87,8 @@ def show(standings: Iterable[Standing], *, mend: bool = False, indent: int = 2) 
         else:
             output.columns([*head[:2], head[2]], widths=widths[:2], indent=indent)
             output.say(one.summary, indent=indent + 2)
+        if one.error is None and not numbered:
+            output.say((f"becomes {one.snapshot}, as things stand", output.DIM), indent=indent + 2, hang=0)
         if one.error is not None:
             output.say((reason(one.error), output.DIM), indent=indent + 2, hang=0)
             if mend and one.error.mend:
@@ -95,7 +100,7 @@ def reason(error: LedgerError) -> str:
     return f"{error.subject}: {error.what}" if error.subject else error.what
 
 
-def _head(one: Standing) -> Iterator[tuple[str, str]]:
-    yield one.snapshot or one.word, _STYLES[one.word]
+def _head(one: Standing, numbered: bool) -> Iterator[tuple[str, str]]:
+    yield (one.snapshot if numbered else "") or one.word, _STYLES[one.word]
     yield one.oid[:_SHORT], ""
     yield one.where, ""

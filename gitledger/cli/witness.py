@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitledger.cli import output, report
-from gitledger.cli.options import At, Json, Key, place_here, signer_for, waiting
+from gitledger.cli.options import At, Json, Key, now, place_here, signer_for, waiting
 
 if TYPE_CHECKING:
     from gitledger.roles.place import Place
@@ -51,13 +51,13 @@ def emit(
     if not (plan.unpublished or plan.ready or plan.refused):
         _tell(place, plan, as_json)
         return
-    now = int(time.time())
+    seconds = now()
     asked = output.interactive() and not yes and not as_json
     if asked:
-        _ask(place, plan, now)
+        _ask(place, plan, seconds)
         only = [verdict.proposal.oid for verdict in (*plan.ready, *plan.refused)]
-    with output.progress("Emitting") as step:
-        done = witness.emit(place, signer, now, first_here=first_here, only=only, progress=step)
+    with output.progress("Emitting") as meter:
+        done = witness.emit(place, signer, seconds, first_here=first_here, only=only, progress=meter.step)
     if as_json:
         output.as_json(report.plan_json(done, place.name))
         return
@@ -94,11 +94,13 @@ def _tell(place: Place, plan: Plan, as_json: bool) -> None:
         output.say(f"Nothing waits: {place.verified.name} stays the newest.")
 
 
-def _ask(place: Place, plan: Plan, now: int) -> None:
+def _ask(place: Place, plan: Plan, seconds: int) -> None:
     """Show the clock and the plan, and take a yes."""
     last = plan.newest
-    output.fields([("this clock", output.when(now)), (last.name, output.when(last.seconds))], indent=0)
-    if now < last.seconds:
+    output.fields(
+        [("this clock says", output.when(seconds)), (f"{last.name} is of", output.when(last.seconds))], indent=0
+    )
+    if seconds < last.seconds:
         output.say((f"This clock is behind: the new snapshots will be dated as {last.name} is.", output.WAITS))
     report.print_plan(plan, place.name)
     output.say()

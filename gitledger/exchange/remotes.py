@@ -7,12 +7,13 @@ remote says to a person is passed on without what a terminal would obey.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Final
 
@@ -25,9 +26,13 @@ REFS_LIMIT: Final = 50_000
 SECONDS_LIMIT: Final = 120
 """How long a remote may take to say what it has, in seconds."""
 
+Watch = Callable[[str], None]
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ADVERTISED = re.compile(r"([0-9a-f]{40})\t(HEAD|refs/[!-~]+)")
 _SYMBOLIC = re.compile(r"ref: (\S+)\t(\S+)")
+_LINE_END = re.compile(rb"[\r\n]")
+_PROGRESS = re.compile(rb"(remote: )?[A-Z][a-z]+ (objects|deltas): ")
 _STATUS = re.compile(r"([ +\-*=!])\t[^\t]*:([^\t:]+)\t(.*)")
 
 # Every one of these has a setting that would bring more than the refs that are named.
@@ -68,11 +73,11 @@ def advertised(store: Store, remote: str) -> dict[str, str]:
     return found
 
 
-def fetch(store: Store, remote: str, refs: Mapping[str, str], *, into: str, show: bool = False) -> None:
+def fetch(store: Store, remote: str, refs: Mapping[str, str], *, into: str, watch: Watch | None = None) -> None:
     """Make the refs below `into` (`refs/…/`) those of `refs`, full names and object ids that `advertised` gave.
 
     `refs/heads/common` becomes `<into>heads/common`. What is here already is not asked for, and refs below `into` that
-    are not in `refs` go. `show` leaves git's progress to the person. All refs arrive, or none.
+    are not in `refs` go. `watch` is called with each line of git's progress. All refs arrive, or none.
 
     Raises Unreachable with git's own words (`ref-vanished`: the remote has changed meanwhile, ask again), Refused
     (`objects-refused`) where git finds an object malformed, Unsound (`shallow-remote`) where history is cut off there.
@@ -85,10 +90,9 @@ def fetch(store: Store, remote: str, refs: Mapping[str, str], *, into: str, show
     if not missing:
         return
     asked = "".join(f"+{ref}:{here}\n" for here, ref in missing.items()).encode()
-    progress = ("--progress",) if show else ("--quiet",)
-    done = store.git(*_FETCH, *progress, "--", remote, input=asked, check=False, show=show, env=_manners())
-    if done.returncode:
-        raise _not_fetched(remote, words(done.stderr) if not show else ["git says above why"])
+    status, said = _run(store, [*_FETCH, "--quiet" if watch is None else "--progress", "--", remote], asked, watch)
+    if status:
+        raise _not_fetched(remote, words(said))
     store.sound()
     now = store.refs(into)
     # Git leaves out what would bring a shallow boundary, says so in a warning, and calls it a success.
@@ -143,13 +147,41 @@ def check_name(remote: str) -> str:
     return remote
 
 
+def _run(store: Store, arguments: list[str], given: bytes, watch: Watch | None) -> tuple[int, bytes]:
+    """Run git, and return its exit status and what it said; its progress goes to `watch`, line by line, as it comes."""
+    if watch is None:
+        done = store.git(*arguments, input=given, check=False, env=_manners())
+        return done.returncode, done.stderr
+    said, rest = [], b""
+    with tempfile.TemporaryFile() as asked:
+        asked.write(given)
+        asked.seek(0)
+        with subprocess.Popen(
+            ["git", *arguments],
+            cwd=store.work_tree or store.git_dir,
+            env={**store.environment(), **_manners()},
+            stdin=asked,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        ) as process:
+            assert isinstance(process.stderr, io.BufferedReader)
+            while chunk := process.stderr.read1():
+                *lines, rest = _LINE_END.split(rest + chunk)
+                for line in lines:
+                    if _PROGRESS.match(line):
+                        watch(line.decode(errors="replace").strip())
+                    else:
+                        said.append(line)
+    return process.returncode, b"\n".join((*said, rest))
+
+
 def _ls_remote(store: Store, remote: str) -> Iterator[str]:
     """The lines of `git ls-remote`, as they come; whoever stops reading stops it."""
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             ["git", "ls-remote", "--quiet", "--symref", "--", remote],
             cwd=store.work_tree or store.git_dir,
-            env={**store._environment(), **_manners()},
+            env={**store.environment(), **_manners()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,

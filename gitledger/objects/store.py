@@ -34,6 +34,9 @@ Change = tuple[str, str | None, str | None]
 ABSENT: Final = "0" * 40
 """As the old value of a ref: it must not exist."""
 
+LARGEST: Final = 64 << 20
+"""How many bytes a commit, tag or tree has at most (spec 1)."""
+
 STALE_SECONDS: Final = 60
 """A lock on a ref that is older was left by a git that was killed; transactions take less than a second."""
 
@@ -133,8 +136,11 @@ class Store:
     def read(self, oid: str, kind: str) -> bytes:
         """The content of the object `oid`, a ``commit``, ``tree``, ``blob`` or ``tag``.
 
-        Raises Unsound where it is missing or damaged, Malformed where it is of another kind.
+        Raises Unsound where it is missing or damaged, Malformed where it is of another kind, or no blob and larger
+        than `LARGEST` (spec 1): what others made is read into bounded memory.
         """
+        if kind != "blob" and self.size(oid)[1] > LARGEST:
+            raise Malformed("object-too-large", f"the {kind} {oid} has more than {LARGEST} bytes")
         number, content = self._ask(self._read, oid)
         if number != _KINDS[kind]:
             raise Malformed("object-kind", f"{oid} stands where a {kind} must be, and is a {_NAMES[number]}")
@@ -221,9 +227,9 @@ class Store:
         it. Raises Failed where one can't be removed.
         """
         now = time.time()
-        locks = [self.common_dir / "packed-refs.lock", self.git_dir / "HEAD.lock"]
-        locks += (self.common_dir / "refs").rglob("*.lock")
-        for lock in locks:
+        below = (Path(above, name) for above, _, files in os.walk(self.common_dir / "refs") for name in files)
+        locks = [path for path in below if path.suffix == ".lock"]
+        for lock in (self.common_dir / "packed-refs.lock", self.git_dir / "HEAD.lock", *locks):
             try:
                 if now - lock.lstat().st_mtime > STALE_SECONDS:
                     lock.unlink()
@@ -247,23 +253,21 @@ class Store:
         *args: str,
         input: bytes | None = None,
         check: bool = True,
-        show: bool = False,
         env: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run ``git args…`` in this repository, at the top of its work tree, and return what came of it.
 
-        `input` is its standard input; `show` leaves its standard error, with its progress, to the person;
-        `env` is added to its environment. Raises Failed (`git-failed`) with git's own words where it fails
-        and `check` is set.
+        `input` is its standard input; `env` is added to its environment. Raises Failed (`git-failed`) with git's own
+        words where it fails and `check` is set.
         """
         try:
             done = subprocess.run(
                 ["git", *args],
                 cwd=self.work_tree or self.git_dir,
-                env={**self._environment(), **(env or {})},
+                env={**self.environment(), **(env or {})},
                 input=b"" if input is None else input,
                 stdout=subprocess.PIPE,
-                stderr=None if show else subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 check=False,
             )
         except FileNotFoundError:
@@ -272,7 +276,7 @@ class Store:
             raise Failed("git-failed", f"git {_command(args)}: {_words(done.stderr)}", _hints(done.stderr))
         return done
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """The environment for git: of what begins with GIT_, only what can't lead it to another repository."""
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith("GIT_") or _KEPT.fullmatch(name)

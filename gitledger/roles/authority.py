@@ -74,4 +74,6 @@ def endorse(place: Place, signer: Signer, matter: Matter, *, remote: str = "orig
     )
     oid = place.store.write("tag", payload + signer.sign(payload, NAMESPACE))
     ref = f"refs/endorsements/{proposal.oid}/{domain}"
-    return remotes.push(place.store, place.remote(remote), {ref: oid}, force=True).said
+    said = remotes.push(place.store, place.remote(remote), {ref: oid}, force=True).said
+    place.pushed({ref: oid}, remote)
+    return said

@@ -25,6 +25,7 @@ from gitledger.documents.certificate import Record
 from gitledger.documents.names import SnapshotName, check_digest, check_domain
 from gitledger.errors import Failed, LedgerError, Malformed, Refused, Unreachable, Unsound, Usage
 from gitledger.exchange import layout, remotes
+from gitledger.exchange.remotes import Watch
 from gitledger.objects.codec import Commit, digest
 from gitledger.objects.store import Store
 from gitledger.roles import ascent, draft
@@ -99,13 +100,13 @@ def clone(
     domain: str | None = None,
     progress: Progress = _silent,
     now: int | None = None,
-    show: bool = False,
+    watch: Watch | None = None,
 ) -> Place:
     """A verified clone in `directory` of the ledger at `url`, whose id must be `anchor`, `sha256:…`.
 
     `known` is a recent snapshot name and its hash, which the line must pass through. `domain` also sets Git up so that
     `git push` of a branch `<domain>/<topic>` proposes it. `now` are the seconds on the clock (None: this machine's);
-    `show` leaves git's progress to the person. The checkout is detached at the newest verified snapshot.
+    `watch` is called with each line of git's progress. The checkout is detached at the newest verified snapshot.
 
     The clone appears whole or not at all. Raises Usage, Unreachable (`older-than-known`, too), Refused (`wrong-anchor`,
     `no-ledger`, `known-differs`), and what `advance` raises for an invalid snapshot.
@@ -122,7 +123,7 @@ def clone(
         proposer = layout.proposer_config(domain) if domain else ()
         layout.configure(store.git_dir, (*layout.clone_config(name), *proposer))
         place = Place(store, "clone", anchor, name)
-        place = _verify_first(place, _collect(place, _ORIGIN, show=show).tip, through, progress, now)
+        place = _verify_first(place, _collect(place, _ORIGIN, watch=watch).tip, through, progress, now)
         _copy_schemas(place)
         layout.install_hooks(store.git_dir, role="clone", name=name)
         store.git("checkout", "--quiet", "--detach", place.verified.oid)
@@ -152,11 +153,11 @@ def fetch(
     *,
     progress: Progress = _silent,
     now: int | None = None,
-    show: bool = False,
+    watch: Watch | None = None,
 ) -> FetchReport:
     """Fetch from `remote`, verify what is new, let branch and tags follow; the checkout stays where it is.
 
-    `now` and `show` as in `clone`. Raises Fork, Refused or Malformed for a line that does not lead on from what is
+    `now` and `watch` as in `clone`. Raises Fork, Refused or Malformed for a line that does not lead on from what is
     verified here: all that is valid before it is kept, and the error names the first that is not. Raises Unreachable
     and Unsound as `remotes.fetch` does, Usage on a host.
     """
@@ -165,7 +166,7 @@ def fetch(
             "on-the-host", "this is the host: others fetch from it", "fetch in a clone: gitledger -C CLONE fetch"
         )
     settle(place)
-    offer = _collect(place, remote, show=show)
+    offer = _collect(place, remote, watch=watch)
     store, verified = place.store, place.verified
     row = verified.state.line.snapshot(store, offer.tip)
     if row is not None:
@@ -325,7 +326,7 @@ def _tags_must_agree(place: Place, path: ascent.Path, end: int) -> None:
             )
 
 
-def _collect(place: Place, remote: str, *, show: bool) -> _Offer:
+def _collect(place: Place, remote: str, *, watch: Watch | None) -> _Offer:
     """Fetch the branch and the queue of `remote`, by name; without the queue where git refuses that."""
     store, into = place.store, f"{INCOMING}{remotes.check_name(remote)}/"
     for tries_left in reversed(range(_TRIES)):
@@ -336,7 +337,7 @@ def _collect(place: Place, remote: str, *, show: bool) -> _Offer:
         refs = {ref: offered[ref] for ref in (place.branch, *queue[:QUEUE_LIMIT])}
         failed: LedgerError | None = None
         try:
-            remotes.fetch(store, remote, refs, into=into, show=show)
+            remotes.fetch(store, remote, refs, into=into, watch=watch)
         except (Refused, Unreachable, Unsound) as error:
             if error.rule == "ref-vanished" and tries_left:
                 continue
@@ -387,7 +388,10 @@ def _entry(content: bytes, url: str) -> Entry:
 
 def _address(url: str) -> str:
     """A path as git will find it from the clone; any other address as it is."""
-    return str(Path(url).resolve()) if Path(url).exists() else url
+    try:
+        return str(Path(url).resolve(strict=True))
+    except OSError:
+        return url
 
 
 def _copy_schemas(place: Place) -> None:

@@ -237,7 +237,7 @@ class _Push:
             raise Refused(
                 said.rule,
                 f"{said.what}; refs/refusals/{one.oid} says so",
-                "change it, and sign it anew: git commit --amend -S",
+                "git commit --amend -S --no-edit   (once it is changed, it is another proposal)",
             )
 
     def must_replace(self, update: Update, tip: Proposal, domain: str) -> None:
@@ -247,7 +247,7 @@ class _Push:
             raise Refused(
                 "replaces-newer",
                 f"what is on {update.ref} was committed later than {tip.oid[:12]}",
-                "git commit --amend -S --no-edit   (dates it anew), or choose another topic",
+                "git commit --amend -S --no-edit   (dates it anew; another topic would do as well)",
             )
         if self.state.manifest(domain) is None and proposal.read(self.store, update.old).key != tip.key:
             raise Refused(

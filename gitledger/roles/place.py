@@ -144,6 +144,12 @@ class Place:
         """Where a push from here goes: a clone's remote, or the host itself, whose hooks decide there, too."""
         return name if self.role == "clone" else str(self.store.git_dir)
 
+    def pushed(self, refs: Mapping[str, str], remote: str = "origin") -> None:
+        """Note in a clone what the host has taken of its queue, as git notes where a remote's branch stands."""
+        if self.role == "clone":
+            kept = f"{INCOMING}{remote}/"
+            self.store.update([(kept + ref.removeprefix("refs/"), oid, None) for ref, oid in refs.items()])
+
     def queue_refs(self, remote: str = "origin") -> Mapping[str, str]:
         """Proposals, endorsements and refusals as the host names them: its own, or those fetched from `remote`."""
         prefix = "" if self.role == "host" else f"{INCOMING}{remote}/"

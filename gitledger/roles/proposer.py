@@ -7,6 +7,7 @@ what the host would say.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def propose(
     ref = f"refs/proposals/{transition.who.domain}/{branch.rpartition('/')[2]}"
     if not queue.PROPOSAL_REF.fullmatch(ref):
         raise Usage("topic", f"{branch.rpartition('/')[2]!r} is no topic", "--topic fix-typo")
-    said = remotes.push(store, place.remote(remote), {ref: oid}, force=True).said if push else ""
+    said = _push(place, remote, {ref: oid}, force=True) if push else ""
     store.update([(f"refs/heads/{branch}", oid, None)], message=f"propose: {line[-1].summary}")
     store.git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
     return Proposed(line[-1], transition, ref, branch, said)
@@ -82,7 +83,7 @@ def withdraw(place: Place, signer: Signer, proposal: Proposal, *, remote: str = 
     content = payload + signer.sign(payload, NAMESPACE)
     refusal.read(content, proposal, place.verified.state)
     oid = place.store.write("tag", content)
-    return remotes.push(place.store, place.remote(remote), {f"refs/refusals/{proposal.oid}": oid}).said
+    return _push(place, remote, {f"refs/refusals/{proposal.oid}": oid})
 
 
 def find(place: Place, named: str) -> Proposal:
@@ -153,6 +154,12 @@ def ident(place: Place, who: str, signer: Signer) -> Ident:
         "-c", f"user.name={record.domain_id}", "-c", f"user.email={record.domain_id}@{name}", "var", f"GIT_{who}_IDENT"
     )
     return Ident.parse(now.stdout.rstrip(b"\n"))
+
+
+def _push(place: Place, remote: str, refs: Mapping[str, str], *, force: bool = False) -> str:
+    said = remotes.push(place.store, place.remote(remote), refs, force=force).said
+    place.pushed(refs, remote)
+    return said
 
 
 def _must_have_work_tree(place: Place) -> Path:

@@ -20,6 +20,7 @@ from gitledger.signing.keys import PublicKey
 NAMESPACE = "git"
 SUMMARY_CHARACTERS = 200
 SALT_LIMIT = 1 << 63
+PROPOSAL_BYTES = 1 << 20
 
 _TRAILER = re.compile(r"Ledger-([A-Za-z]+): (.*)")
 _SALT = re.compile(r"[1-9][0-9]{0,18}")
@@ -87,6 +88,10 @@ def read(objects: Objects, oid: str) -> Proposal:
     Raises Malformed for what has not the form of a proposal, Refused where the signature is missing or wrong.
     """
     content = objects.read(oid, "commit")
+    if len(content) > PROPOSAL_BYTES:
+        raise Malformed(
+            "proposal-too-large", f"the commit has {len(content)} bytes, 1 MiB are allowed", "git commit --amend"
+        )
     commit = Commit.parse(content)
     must_have_base(commit)
     if commit.mergetags:

@@ -20,6 +20,9 @@ from gitledger.signing import sshsig
 from gitledger.signing.keys import PublicKey
 
 
+TAG_BYTES = 1 << 20
+
+
 @dataclass(frozen=True, slots=True)
 class SignedTag:
     """A tag whose form and signature hold. Whether its `key` may say what it says is decided elsewhere.
@@ -46,6 +49,8 @@ def read(content: bytes, proposal: Proposal, verb: str, word: str) -> SignedTag:
 
     Raises Malformed for another form, Refused where it is about something else or its signature does not hold.
     """
+    if len(content) > TAG_BYTES:
+        raise Malformed("tag-too-large", f"the tag has {len(content)} bytes, 1 MiB are allowed")
     tag = Tag.parse(content)
     if tag.object != proposal.oid or tag.name != f"{verb}/{proposal.oid}":
         raise Refused(

@@ -47,8 +47,9 @@ def apply(before: State, proposal: Proposal) -> Transition:
     # 2. Permit
     _permit(before, base, proposal, accepted_at, changes)
     _limits(before, changes)
+    _content(base, proposal, changes)
     # 3. Tree
-    tree = before.tree.apply({path: new for path, (_, new) in changes.items()})
+    tree = before.tree.apply(_after(changes))
     supposed = _next(before, tree, proposal, salt := proposal.salt(previous_salt))
     # 4. Right
     who = rights.speaker(before, supposed, proposal, changes)
@@ -130,13 +131,20 @@ def _change(before: State, base: Tree, proposal: Proposal) -> Changes:
     changes = base.changes_to(proposed, limit=limit)
     if not changes:
         raise Refused("no-change", "the proposal changes nothing against its base", "git add something, then commit")
-    if proposal.content and proposal.content != base.apply({p: new for p, (_, new) in changes.items()}).digest:
+    return changes
+
+
+def _content(base: Tree, proposal: Proposal, changes: Changes) -> None:
+    if proposal.content and proposal.content != base.apply(_after(changes)).digest:
         raise Refused(
             "content-digest",
             "Ledger-Content is not the tree digest of the proposal's tree",
-            "leave the line out, or amend with gitledger propose",
+            "git commit --amend -S   (and take the line out)",
         )
-    return changes
+
+
+def _after(changes: Changes) -> dict[str, File | None]:
+    return {path: new for path, (_, new) in changes.items()}
 
 
 def _permit(before: State, base: Tree, proposal: Proposal, accepted_at: int, changes: Changes) -> None:

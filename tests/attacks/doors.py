@@ -1,73 +1,40 @@
-"""The two doors that an attack comes to: a real push to a host, and `advance` of a consumer whose host let it through.
+"""The ground, with what tables of attacks need: raw trees, endorsements, snapshots by a witness who accepts anything.
 
-    def test_a_key_enters_with_its_consent_alone(doors):
-        proposal = doors.proposal(doors.world.alice, {"domains/alice/domain.yaml": manifest})
-        doors.refused("key-without-proof", proposal, "refs/proposals/alice/t")
-        doors.invalid("key-without-proof", doors.snapshot(proposal))
-
-Everything is forged on a bench, a bare repository of its own. What is refused leaves nothing behind, so one host, made
-once for a module, stands any number of attacks.
+A push takes longer than all that it brings, and the host gives a verdict on each of its refs. So a long table is thrown
+in one push, each attack on a ref of its own, and what the host said of each is held against the table.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import forge
-import pytest
-import world as world_
-from world import Done, Person, World
+from ground import Ground
+from world import Done, Person
 
-from gitledger.errors import LedgerError
-from gitledger.objects.store import Store
-from gitledger.rules.advance import advance, genesis
-from gitledger.rules.state import Snapshot
+_VERDICT = re.compile(
+    r"(refs/\S+) refused: (.*?)(?=refs/\S+ refused: |Nothing of this push|What may be pushed:|$)", re.S
+)
 
 
-class Doors:
-    """A host and a bench, both at the newest snapshot of `world`, which is `trusted`."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.bench: Path = world.bench()
-        oids = forge.git(self.bench, "rev-list", "--first-parent", "--reverse", world.tip).decode().split()
-        self.trusted: Snapshot = genesis(Store.open(self.bench), oids[0], world.anchor)
-        for oid in oids[1:]:
-            self.trusted = advance(self.trusted, oid)
-
-    @property
-    def tip(self) -> str:
-        """The commit of the newest snapshot."""
-        return self.trusted.oid
-
-    # What is forged
+class Doors(Ground):
+    """A ground with hands for everything that is forged there."""
 
     def read(self, path: str) -> bytes:
         """The bytes of a file in the newest snapshot."""
         return forge.git(self.bench, "cat-file", "blob", f"{self.tip}:{path}")
 
-    def proposal(
-        self,
-        person: Person,
-        changes: Mapping[str, forge.Content | None] | None = None,
-        message: str = "A change\n",
-        *,
-        tree: str | None = None,
-        base: str | None = None,
-        key: forge.Key | None = None,
-        **options: Any,
-    ) -> str:
-        """A proposal by `person` with these files changed (None: taken away), or with `tree`; a second later."""
+    def proposed(self, person: Person, tree: str, *, base: str = "", key: forge.Key | None = None) -> str:
+        """A proposal of a whole tree, whatever is in it."""
         self.world.tick()
-        base = base or self.tip
-        root = tree or forge.changed(self.bench, base, changes or {})
-        who = {"author": person.ident, "committer": person.ident}
-        return forge.commit(self.bench, root, [base], message, key or person.key, **{**who, **options})
+        parent, who = [base or self.tip], person.ident
+        return forge.commit(self.bench, tree, parent, "A change\n", key or person.key, author=who, committer=who)
 
     def endorsement(self, person: Person, proposal: str, *, key: forge.Key | None = None, **options: Any) -> str:
-        """An endorsement of `proposal` by `person`, made now."""
+        """An endorsement of `proposal` by `person`, made now; `options` go to `forge.endorsement`."""
         self.world.tick()
         options = {"tagger": person.ident, **options}
         return forge.endorsement(self.bench, proposal, key or person.key, **options)
@@ -77,34 +44,44 @@ class Doors:
         key = self.world.you.key
         return forge.snapshot(self.bench, self.tip, proposal, key, endorsements=endorsements, **altered)
 
-    # The doors
+    def both_refuse(self, proposal: str, rule: str, ref: str) -> None:
+        """The host refuses the proposal; and a consumer the fully endorsed snapshot that accepts it."""
+        self.host_refuses(proposal, rule, ref)
+        endorsed = [self.endorsement(one, proposal) for one in (self.world.alice, self.world.james)]
+        self.consumer_refuses(self.snapshot(proposal, endorsed), rule)
 
-    def push(self, oid: str, ref: str | None = None) -> Done:
-        """Push what was forged to a ref of the host, or to its branch: by a stranger, because anyone may carry."""
-        return self.world.offer(oid, ref)
+    def pushed(self, objects: Mapping[str, str]) -> Done:
+        """Push objects by ref, all in one push, as a stranger does who carries them."""
+        specs = [f"+{oid}:{ref}" for ref, oid in objects.items()]
+        return self.world.push(self.world.stranger, self.bench, *specs)
 
-    def accepted(self, oid: str, ref: str | None = None) -> Done:
-        """The host takes it."""
-        return world_.accepted(self.push(oid, ref))
-
-    def refused(self, rule: str, oid: str, ref: str | None = None) -> Done:
-        """The host refuses it for `rule`, and nothing there has changed."""
-        done = world_.refused(self.push(oid, ref), rule)
-        sound(self.world.host)
-        return done
-
-    def valid(self, snapshot: str) -> Snapshot:
-        """A consumer goes on to it."""
-        return advance(self.trusted, snapshot)
-
-    def invalid(self, rule: str, snapshot: str) -> LedgerError:
-        """A consumer refuses it for `rule`."""
-        with pytest.raises(LedgerError) as caught:
-            advance(self.trusted, snapshot)
-        assert caught.value.rule == rule, str(caught.value)
-        return caught.value
+    def verdicts(self, objects: Mapping[str, str]) -> dict[str, str]:
+        """What the host says of each of these objects, by ref, when they are pushed together and nothing is taken."""
+        done = self.pushed(objects)
+        assert done.returncode and done.before == done.after, done.stderr
+        self.nothing_is_left()
+        said = re.sub(r"\s*\n?remote: +", " ", " ".join(f"{line} " for line in done.stderr.splitlines()))
+        return {match[1]: match[2].strip() for match in _VERDICT.finditer(said)}
 
 
-def sound(repository: Path) -> None:
-    """Assert that stock `git fsck` finds nothing wrong."""
-    assert not forge.git(repository, "fsck", "--strict", "--no-dangling", "--no-progress")
+class Thrown:
+    """A table of proposals that were thrown at the host in one push, by name."""
+
+    def __init__(self, doors: Doors) -> None:
+        self.doors = doors
+        self._thrown: dict[str, tuple[str, str]] = {}
+
+    def throw(self, name: str, proposal: str, domain: str = "alice") -> None:
+        """Have `proposal` pushed with the others, for `domain`; its topic is a number."""
+        self._thrown[name] = f"refs/proposals/{domain}/{len(self._thrown)}", proposal
+
+    def refused(self, name: str, rule: str) -> None:
+        """The host refused the proposal for `rule`, and a consumer refuses a snapshot that accepts it."""
+        ref, proposal = self._thrown[name]
+        said = self._verdicts.get(ref, "accepted")
+        assert f"[{rule}]" in said, said
+        self.doors.consumer_refuses(self.doors.snapshot(proposal), rule)
+
+    @cached_property
+    def _verdicts(self) -> dict[str, str]:
+        return self.doors.verdicts(dict(self._thrown.values()))

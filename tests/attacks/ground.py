@@ -7,6 +7,8 @@ attacks is thrown at one host.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import forge
 import pytest
 from world import Done, Person, World, accepted, refused
@@ -15,8 +17,6 @@ from gitledger.errors import LedgerError
 from gitledger.objects.store import Store
 from gitledger.rules.advance import advance, genesis
 from gitledger.rules.state import Snapshot
-
-Changes = dict[str, bytes | None]
 
 
 class Ground:
@@ -29,6 +29,7 @@ class Ground:
 
     @property
     def tip(self) -> str:
+        """The commit of the newest snapshot."""
         return self.trusted.oid
 
     def number(self, number: int) -> str:
@@ -38,24 +39,16 @@ class Ground:
     def proposal(
         self,
         person: Person,
-        changes: Changes,
-        message: str = "A change\n",
+        changes: Mapping[str, forge.Content | None],
+        message: str | bytes = "A change\n",
         *,
         base: str = "",
         key: forge.Key | None = None,
         seconds: int = 0,
     ) -> str:
         """An honest proposal, signed by the person (or `key`), on the newest snapshot unless `base` is another."""
-        on = base or self.tip
-        return forge.commit(
-            self.bench,
-            forge.changed(self.bench, on, changes),
-            [on],
-            message,
-            key or person.key,
-            author=(who := forge.ident(person.name, seconds or self.world.tick())),
-            committer=who,
-        )
+        on, now = base or self.tip, seconds or self.world.tick()
+        return forge.proposal(self.bench, on, changes, key or person.key, message, seconds=now)
 
     def queue(self, oid: str, ref: str) -> str:
         """Push a proposal or endorsement that the host must take; `ref` is what stands behind `refs/`."""
@@ -66,24 +59,25 @@ class Ground:
         """Have the witness emit what waits, and the consumer verify it."""
         plan = self.world.emit()
         assert not plan.refused
-        self.world.bench()
         self.trusted = verified(self.world)
 
     # The two doors
 
-    def host_takes(self, oid: str, ref: str | None = None) -> None:
-        """The honest twin's way in."""
-        accepted(self.world.offer(oid, ref))
+    def host_takes(self, oid: str, ref: str | None = None) -> Done:
+        """The honest twin's way in; without `ref`, it goes to the branch."""
+        return accepted(self.world.offer(oid, ref))
 
-    def host_refuses(self, oid: str, rule: str, ref: str | None = None) -> None:
+    def host_refuses(self, oid: str, rule: str, ref: str | None = None) -> Done:
         """The push is refused for this rule, and the host is as it was, down to its objects."""
-        refused(self.world.offer(oid, ref), rule)
+        done = refused(self.world.offer(oid, ref), rule)
         self.nothing_is_left()
+        return done
 
     def git_refuses(self, oid: str, why: str, ref: str | None = None) -> None:
         """Git's own check of pushed objects refuses before any hook runs; `why` is its name for the reason."""
-        done: Done = self.world.offer(oid, ref)
-        assert done.returncode != 0 and f": {why}: " in done.stderr, done.stderr
+        done = self.world.offer(oid, ref)
+        assert done.returncode
+        assert f": {why}: " in done.stderr, done.stderr
         assert done.before == done.after
         self.nothing_is_left()
 
@@ -92,6 +86,7 @@ class Ground:
         assert forge.git(self.world.host, "fsck", "--full", "--strict", "--unreachable", "--no-progress") == b""
 
     def consumer_takes(self, oid: str) -> None:
+        """A consumer advances to the snapshot."""
         assert advance(self.trusted, oid).oid == oid
 
     def consumer_refuses(self, oid: str, rule: str) -> None:

@@ -132,6 +132,10 @@ def _nowhere(mirror: Mirror) -> tuple[str, str]:
     return str(mirror.path) + ".gone", mirror.anchor
 
 
+def _too_long_for_a_path(mirror: Mirror) -> tuple[str, str]:
+    return "x" * 5000, mirror.anchor
+
+
 def _empty(mirror: Mirror) -> tuple[str, str]:
     mirror.set(BRANCH, None)
     return str(mirror.path), mirror.anchor
@@ -162,6 +166,7 @@ def _renamed_branch(mirror: Mirror) -> tuple[str, str]:
         (_wrong_anchor, "wrong-anchor", Refused),
         (_anchor_of_a_later_snapshot, "wrong-anchor", Refused),
         (_nowhere, "unreachable", Unreachable),
+        (_too_long_for_a_path, "unreachable", Unreachable),
         (_empty, "no-ledger", Refused),
         (_some_project, "no-ledger", Refused),
         (_forged_in_the_middle, "wrong-witness", Refused),

@@ -73,7 +73,7 @@ class Play:
             self._compare_hashes("\n".join(step.output), output)
             first, *others = command.split("\n")
             yield f"{step.who}$ {first}"
-            yield from (_GOES_ON + line for line in others)
+            yield from (f"{_GOES_ON}{line}".rstrip() for line in others)
             yield from output.splitlines()
 
     def _compare_hashes(self, written: str, came: str) -> None:
@@ -93,8 +93,8 @@ def _steps(lines: Iterable[str]) -> Iterator[Step]:
             step = Step(match[1], [match[2]], [])
         elif step is None:
             raise AssertionError(f"this block begins with no prompt of anybody's: {line}")
-        elif not step.output and line.startswith(_GOES_ON):
-            step.typed.append(line.removeprefix(_GOES_ON))
+        elif not step.output and f"{line} ".startswith(_GOES_ON):
+            step.typed.append(line.removeprefix(_GOES_ON.rstrip()).removeprefix(" "))
         else:
             step.output.append(line)
     if step:

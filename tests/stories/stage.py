@@ -32,18 +32,20 @@ from pathlib import Path
 
 here = Path(__file__).parent
 time.time = lambda: float((here / "clock").read_text())
-sys.executable = str(here / "bin" / "python")
+sys.executable = str(here / "bin" / "python3")
 sys.path[:0] = {search}
 arguments = sys.argv[1:]
 while arguments[0] in ("-E", "-P"):
     del arguments[0]
-kind, what, *rest = arguments
-if kind == "-m":
-    sys.argv = [what, *rest]
-    runpy.run_module(what, run_name="__main__", alter_sys=True)
+if arguments[0] == "-m":
+    sys.argv = arguments[1:]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+elif arguments[0] == "-c":
+    sys.argv = ["-c", *arguments[2:]]
+    exec(compile(arguments[1], "<string>", "exec"), {{"__name__": "__main__"}})
 else:
-    sys.argv = ["-c", *rest]
-    exec(compile(what, "<string>", "exec"), {{"__name__": "__main__"}})
+    sys.argv = arguments
+    runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 _SHELL = """\
@@ -126,7 +128,7 @@ class Stage:
             raise RuntimeError("gitledger is not installed")
         (self.root / "clocked.py").write_text(_CLOCKED.format(search=[str(Path(spec.origin).parent.parent)]))
         python = f"exec {shlex.quote(sys.executable)} -P {shlex.quote(str(self.root / 'clocked.py'))}"
-        self._make_program("python", f'{python} "$@"')
+        self._make_program("python3", f'{python} "$@"')
         self._make_program("gitledger", f'{python} -m gitledger.cli "$@"')
 
     def _make_program(self, name: str, line: str) -> None:
