@@ -200,6 +200,8 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 def _say(lines: Iterable[str]) -> None:
     """Print for a person, without what a terminal would obey. Who has hung up hears nothing, and changes nothing."""
     text = "\n".join("".join(each if each.isprintable() else "?" for each in line) for line in lines)
+    if sys.stderr is None:
+        return
     try:
         sys.stderr.buffer.write(text.encode("utf-8", "replace") + b"\n")
         sys.stderr.buffer.flush()

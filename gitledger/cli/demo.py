@@ -27,7 +27,6 @@ from gitledger.cli.options import At
 from gitledger.errors import Failed, Usage
 
 _WIDEST: Final = 80
-_INDENT: Final = "  "
 _KEPT: Final = ("PATH", "LANG", "TERM", "TMPDIR", "NO_COLOR", "SSL_CERT_FILE")
 _PEOPLE: Final = "you alice james stranger"
 
@@ -177,8 +176,10 @@ class _Stage:
     def clone(self, who: str) -> None:
         """Clone the host with stock git for a person, whose key signs there."""
         self.run(
-            f"git clone -q --no-tags -c user.name={who} -c user.email={who}@example.org \\\n"
-            f'  -c gpg.format=ssh -c user.signingkey="$PWD/keys/{who}" common.git {who}'
+            "git clone -q --no-tags -c gpg.format=ssh \\\n"
+            f'  -c user.signingkey="$PWD/keys/{who}" \\\n'
+            f"  -c user.name={who} -c user.email={who}@example.org \\\n"
+            f"  common.git {who}"
         )
 
     def run(self, command: str, where: str = "", *, refused: bool = False) -> None:
@@ -188,7 +189,7 @@ class _Stage:
         output.verbatim(textwrap.indent(prompt + command, " " * len(prompt)).removeprefix(" " * len(prompt)), _bright)
         done = self._shell(command, where)
         if done.stdout:
-            output.verbatim("\n".join(_INDENT + line for line in done.stdout.splitlines()))
+            output.verbatim("\n".join(line.rstrip() for line in done.stdout.splitlines()))
         if refused != bool(done.returncode):
             raise _astray(f"`{command}` ended with exit status {done.returncode}")
 
@@ -232,7 +233,7 @@ class _Stage:
             "XDG_STATE_HOME": str(self.state),
             "GIT_CONFIG_NOSYSTEM": "1",
             "GITLEDGER_PYTHON": sys.executable,
-            "COLUMNS": str(_width() - len(_INDENT)),
+            "COLUMNS": str(_width()),
         }
 
 

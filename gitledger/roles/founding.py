@@ -16,7 +16,7 @@ from gitledger.documents.ledgerfile import LedgerFile
 from gitledger.documents.manifest import Manifest, ManifestKey
 from gitledger.documents.policy import Authority, Policy, fill
 from gitledger.documents.witness import Witness
-from gitledger.errors import Usage, about
+from gitledger.errors import Refused, Usage, about
 from gitledger.exchange.layout import data_dir
 from gitledger.objects.codec import digest, sign_commit
 from gitledger.objects.store import Store
@@ -108,6 +108,12 @@ def _files(founders: Founders, policy: bytes) -> dict[str, bytes]:
     for domain, keys in founders.keys().items():
         files[manifest_path(domain)] = _manifest(domain, keys).render().encode()
         for key in keys:
+            if Record.path_of(key.key_id) in files:
+                raise Refused(
+                    "key-of-another-domain",
+                    f"{key.key_id} is given for {domain} and for another domain, and a key belongs to one for ever",
+                    "give each domain a key of its own: ssh-keygen -t ed25519",
+                )
             files[Record.path_of(key.key_id)] = Record.made(key, domain).encode()
     return files
 

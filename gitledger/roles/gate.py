@@ -160,7 +160,9 @@ class _Push:
                 check(update)
             except LedgerError as error:
                 if error.rule == "missing-object":
-                    error.mend = "git fetch --unshallow   (a shallow clone lacks what the host has not seen), push again"
+                    error.mend = (
+                        "git fetch --unshallow   (a shallow clone lacks what the host has not seen), push again"
+                    )
                 self.refused.append((update.ref, error))
 
     def decision(self) -> Decision:

@@ -171,9 +171,10 @@ class _Emission:
         return self.place.store.write("tag", payload + self.signer.sign(payload, NAMESPACE))
 
 
-def _undecided(waiting: Queue, state: State, accept: queue.Accept = queue.suppose) -> list[Verdict]:
-    """The verdicts on what has no receipt yet."""
-    return [verdict for verdict in queue.decide(state, waiting, accept) if verdict.proposal.oid not in waiting.decided]
+def _undecided(waiting: Queue, state: State, accept: queue.Accept = queue.suppose) -> Iterator[Verdict]:
+    """The verdicts on what has no receipt yet, each as its turn comes."""
+    verdicts = queue.decide(state, waiting, accept)
+    return (verdict for verdict in verdicts if verdict.proposal.oid not in waiting.decided)
 
 
 def _chosen(state: State, place: Place, only: Sequence[str] | None) -> Queue:

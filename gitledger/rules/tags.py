@@ -19,7 +19,6 @@ from gitledger.rules.proposal import NAMESPACE, Proposal
 from gitledger.signing import sshsig
 from gitledger.signing.keys import PublicKey
 
-
 TAG_BYTES = 1 << 20
 
 

@@ -7,7 +7,7 @@ in one push, each attack on a ref of its own, and what the host said of each is 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -65,23 +65,33 @@ class Doors(Ground):
 
 
 class Thrown:
-    """A table of proposals that were thrown at the host in one push, by name."""
+    """A table of attacks that are thrown at the host in one push, by name."""
 
     def __init__(self, doors: Doors) -> None:
         self.doors = doors
-        self._thrown: dict[str, tuple[str, str]] = {}
+        self._brought: dict[str, str] = {}
+        self._thrown: dict[str, tuple[str, Callable[[], str]]] = {}
 
-    def throw(self, name: str, proposal: str, domain: str = "alice") -> None:
-        """Have `proposal` pushed with the others, for `domain`; its topic is a number."""
-        self._thrown[name] = f"refs/proposals/{domain}/{len(self._thrown)}", proposal
+    def propose(self, name: str, proposal: str, domain: str = "alice") -> None:
+        """Have a proposal pushed for `domain`, and held out to a consumer in a snapshot that accepts it."""
+        ref = f"refs/proposals/{domain}/{len(self._thrown)}"
+        self._brought[ref] = proposal
+        self._thrown[name] = ref, lambda: self.doors.snapshot(proposal)
+
+    def endorse(self, name: str, proposal: str, tag: str, domain: str) -> None:
+        """Have an endorsement pushed for `domain`, together with its proposal, and held out in a snapshot."""
+        ref = f"refs/endorsements/{proposal}/{domain}"
+        self._brought |= {f"refs/proposals/alice/{len(self._thrown)}": proposal, ref: tag}
+        content = forge.read_object(self.doors.bench, tag)
+        self._thrown[name] = ref, lambda: self.doors.snapshot(proposal, mergetags=[content])
 
     def refused(self, name: str, rule: str) -> None:
-        """The host refused the proposal for `rule`, and a consumer refuses a snapshot that accepts it."""
-        ref, proposal = self._thrown[name]
+        """The host refused it for `rule`, and so does a consumer."""
+        ref, snapshot = self._thrown[name]
         said = self._verdicts.get(ref, "accepted")
         assert f"[{rule}]" in said, said
-        self.doors.consumer_refuses(self.doors.snapshot(proposal), rule)
+        self.doors.consumer_refuses(snapshot(), rule)
 
     @cached_property
     def _verdicts(self) -> dict[str, str]:
-        return self.doors.verdicts(dict(self._thrown.values()))
+        return self.doors.verdicts(self._brought)

@@ -82,34 +82,25 @@ def test_the_scene_is_played_and_left(home: Path) -> None:
     assert "[not-a-snapshot]" in done.stdout
     assert "[altered]" in done.stdout
     assert not (scene / "newcomer").exists()
+    too_wide = [line for line in done.stdout.splitlines() if len(line) > 80]
+    assert [line for line in too_wide if not re.search(r"\S{40}", line)] == []
     after = {path: path.read_bytes() for path in home.rglob("*") if path.is_file() and scene not in path.parents}
     assert after == before
 
 
-def test_what_it_ends_with_can_be_typed(home: Path) -> None:
-    done = demo(home, "scene")
-    ending = done.stdout.partition("What to try next")[2]
-    commands = "".join(line.removeprefix("    ") + "\n" for line in ending.splitlines() if line.startswith("    "))
-    (home / ".gitconfig").unlink()
-    shell = (
-        f'set -e\nunset GIT_DIR GIT_AUTHOR_NAME\ngitledger() {{ "{sys.executable}" -P -m gitledger "$@"; }}\n{commands}'
-    )
-    typed = run(home, "sh", "-c", shell)
-    assert typed.returncode == 0, typed.stdout + typed.stderr
-    assert git(home / "scene" / "common.git", "log", "-1", "--format=%s", "common") == "common@4: Paper 42, again"
-    assert 'Good "git" signature for you' in typed.stdout
-
-
-def test_without_a_directory_it_names_the_one_it_made(home: Path) -> None:
+def test_without_a_directory_it_names_the_one_it_made_and_what_to_type_there(home: Path) -> None:
     done = demo(home)
     assert done.returncode == 0, done.stdout + done.stderr
     (made,) = home.glob("gitledger-demo-*")
-    assert f"cd {made.resolve()}" in done.stdout
-
-
-def test_every_line_is_at_most_as_wide_as_the_terminal_but_what_cannot_be_broken(home: Path) -> None:
-    long = [line for line in demo(home, "scene").stdout.splitlines() if len(line) > 80]
-    assert [line for line in long if not re.search(r"\S{40}", line)] == []
+    ending = done.stdout.partition("What to try next")[2]
+    commands = "".join(line.removeprefix("    ") + "\n" for line in ending.splitlines() if line.startswith("    "))
+    assert f"cd {made.resolve()}\n" in commands
+    (home / ".gitconfig").unlink()
+    shell = f'unset GIT_DIR GIT_AUTHOR_NAME\ngitledger() {{ "{sys.executable}" -P -m gitledger "$@"; }}\n{commands}'
+    typed = run(home, "sh", "-e", "-c", shell)
+    assert typed.returncode == 0, typed.stdout + typed.stderr
+    assert git(made / "common.git", "log", "-1", "--format=%s", "common") == "common@4: Paper 42, again"
+    assert 'Good "git" signature for you' in typed.stdout
 
 
 @pytest.mark.parametrize("what", ["a directory that is not empty", "a file", "a path below a file"])

@@ -214,6 +214,28 @@ def test_a_damaged_journal_is_told_and_signs_nothing(world: World) -> None:
     assert world.snapshots() == ["common@0"]
 
 
+def test_a_witness_emits_from_a_clone_and_from_the_host_and_is_one_witness(world: World) -> None:
+    from gitledger.roles import consumer
+
+    with world.acting(world.you):
+        place = consumer.clone(str(world.host), world.you.home / "verified", world.anchor, now=world.now)
+        world.propose(world.alice, {"domains/alice/1": b"1\n"})
+        place = consumer.fetch(place, now=world.now).place
+        witness.emit(place, world.you.signer(), world.now)
+    assert world.snapshots() == ["common@0", "common@1"]
+    assert world.oid("refs/tags/common@1", world.you.home / "verified") == world.oid(1)
+    world.propose(world.alice, {"domains/alice/2": b"2\n"})
+    world.emit()
+    world.propose(world.alice, {"domains/alice/3": b"3\n"})
+    with world.acting(world.you):
+        with pytest.raises(Refused) as error:
+            witness.emit(world.place(world.you.home / "verified"), world.you.signer(), world.now)
+        assert error.value.rule == "host-forgot"
+        place = consumer.fetch(place, now=world.now).place
+        witness.emit(place, world.you.signer(), world.now)
+    assert verified(world)[-1] == "common@3"
+
+
 def test_two_emissions_at_once_do_not_meet(world: World) -> None:
     with world.acting(world.you):
         journal = Journal.of(world.anchor)

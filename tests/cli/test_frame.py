@@ -1,0 +1,198 @@
+"""What all commands share: -C, usage, exit status, streams, and that nobody ever sees a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typed import GITLEDGER, at_terminal, told, typed
+from world import World
+
+COMMANDS = (
+    *("init", "clone", "fetch", "status", "verify", "log", "show", "pin", "allowed-signers", "demo"),
+    *("propose", "proposals", "withdraw", "endorse", "emit"),
+    *("domain new", "domain add-key", "domain revoke-key", "domain show", "domain prove", "hooks install"),
+    "hooks check",
+)
+
+
+def test_the_help_names_every_command_and_every_command_has_its_own(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    import typer
+
+    from gitledger import cli
+
+    command = typer.main.get_command(cli.app)
+    for named in COMMANDS:
+        assert command.main([*named.split(), "--help"], prog_name="gitledger", standalone_mode=False) in (None, 0)
+        said = capsys.readouterr().out
+        assert f"gitledger {named}" in said and "-C DIR" in said
+    every = typed(world.alice, world.path, "--help").stdout
+    for named in COMMANDS:
+        assert named.split()[0] in every
+
+
+def test_directories_come_before_the_command_and_behind_it_one_in_another_as_with_git(world: World) -> None:
+    host = world.host
+    for arguments in (
+        ("-C", str(host), "status"),
+        ("status", "-C", str(host)),
+        ("-C", str(host.parent), "-C", host.name, "status"),
+        ("-C", str(host.parent), "status", "-C", host.name),
+        ("-C", str(host.parent), "log", "-C", host.name, "-n", "1"),
+        ("-C", str(host), "domain", "show", "you"),
+        ("domain", "-C", str(host), "show", "you"),
+        ("domain", "show", "you", "-C", str(host)),
+    ):
+        assert typed(world.alice, world.path, *arguments).stdout
+
+
+def test_a_repository_is_found_from_below_as_git_finds_it(world: World, clone: Path) -> None:
+    assert told(world.alice, clone / "domains" / "alice", "status")["snapshot"] == "common@0"
+
+
+def test_wrong_usage_has_exit_status_2_a_sentence_and_where_to_read_more(world: World) -> None:
+    for arguments in (
+        ("frobnicate",),
+        ("status", "--frobnicate"),
+        ("log", "-n", "many"),
+        ("show",),
+        ("propose",),
+        ("propose", "-m", "x", "--salt", "0"),
+        ("hooks", "frobnicate"),
+        ("-C", "nowhere", "status"),
+        ("status", "-C", "nowhere"),
+        ("init", "new.git"),
+    ):
+        said = typed(world.alice, world.path, *arguments, status=2)
+        assert said.stdout == ""
+        assert said.stderr.startswith("gitledger: ")
+        assert len(said.stderr.splitlines()) == 2
+
+
+def test_a_command_alone_shows_its_help(world: World) -> None:
+    for arguments in ((), ("domain",), ("hooks",)):
+        done = world.alice.run(world.path, *GITLEDGER, *arguments, check=False)
+        assert done.returncode == 2
+        assert "Commands:" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["status", "fetch", "verify", "log", "show 1", "pin 1", "allowed-signers", "propose -m x", "proposals"]
+    + ["withdraw x", "endorse x", "emit", "domain show", "domain new bob", "domain prove alice", "hooks check ."],
+)
+def test_outside_a_ledger_every_command_says_so(
+    world: World, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gitledger import cli
+    from gitledger.cli import output
+
+    subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "plain.git")], check=True)
+    output._console.cache_clear()
+    for directory in (tmp_path / "plain.git", tmp_path):
+        monkeypatch.chdir(directory)
+        monkeypatch.setattr(sys, "argv", ["gitledger", *command.split()])
+        with world.acting(world.alice):
+            assert cli._run() == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "[not-a-ledger]" in said.err and "[no-repository]" in said.err
+    output._console.cache_clear()
+
+
+def test_the_version_is_printed(world: World) -> None:
+    assert typed(world.alice, world.path, "--version").stdout.startswith("gitledger 0.")
+
+
+def test_python_m_gitledger_cli_is_the_same_program(world: World) -> None:
+    done = world.alice.run(world.path, sys.executable, "-P", "-m", "gitledger.cli", "--version")
+    assert done.stdout == typed(world.alice, world.path, "--version").stdout
+
+
+def test_what_nobody_reads_any_more_ends_quietly(world: World) -> None:
+    line = f"'{sys.executable}' -P -m gitledger -C '{world.host}' show 0 | true"
+    done = world.alice.run(world.path, "sh", "-c", line)
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_a_sentence(world: World) -> None:
+    line = f"'{sys.executable}' -P -m gitledger -C '{world.host}' log > /dev/full"
+    done = world.alice.run(world.path, "sh", "-c", line, check=False)
+    assert done.returncode == 1
+    assert "No space left" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_closed_streams_do_no_harm(world: World) -> None:
+    for closed in (">&-", "2>&-", "<&-", ">&- 2>&- <&-"):
+        line = f"'{sys.executable}' -P -m gitledger -C '{world.host}' status {closed}"
+        assert "Traceback" not in world.alice.run(world.path, "sh", "-c", line).stderr
+
+
+def test_a_terminal_of_another_encoding_gets_what_it_can_show(world: World, clone: Path) -> None:
+    world.propose(world.alice, {"domains/alice/a": "a\n"}, "Grüße, 世界")
+    world.emit()
+    typed(world.alice, clone, "fetch")
+    said = typed(world.alice, clone, "log", PYTHONIOENCODING="ascii")
+    assert "Gr??e, ??" in said.stdout
+
+
+def test_an_interruption_is_a_short_line_and_130(world: World) -> None:
+    world.propose(world.alice, {"domains/alice/a": "a\n"})
+    shown = at_terminal(
+        world.you, world.host, "emit", "--key", str(world.you.key), answers=[("Emit? [y/N]", "\x03")]
+    )
+    assert shown.status == 130
+    assert shown.text.rstrip().endswith("gitledger: interrupted")
+    assert world.snapshots() == ["common@0"]
+
+
+def test_an_interruption_in_the_middle_of_work_is_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gitledger import cli
+    from gitledger.cli import output
+    from gitledger.roles.place import Place
+
+    def interrupted(path: Path) -> Place:
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("never reached")
+
+    monkeypatch.setattr(Place, "open", interrupted)
+    monkeypatch.setattr(sys, "argv", ["gitledger", "status"])
+    output._console.cache_clear()
+    assert cli._run() == 130
+    assert capsys.readouterr().err.strip() == "gitledger: interrupted"
+    output._console.cache_clear()
+
+
+def test_what_nobody_foresaw_is_a_sentence_too(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gitledger import cli
+    from gitledger.cli import output
+    from gitledger.roles.place import Place
+
+    for error, rule in ((ZeroDivisionError("division\x1b[31m by zero"), "internal-error"), (PermissionError(13, "Permission denied", "/x"), "system")):
+
+        def broken(path: Path, error: Exception = error) -> Place:
+            raise error
+
+        monkeypatch.setattr(Place, "open", broken)
+        monkeypatch.setattr(sys, "argv", ["gitledger", "status"])
+        output._console.cache_clear()
+        assert cli._run() == 1
+        said = capsys.readouterr().err
+        assert f"[{rule}]" in said and "Traceback" not in said and "\x1b" not in said
+    output._console.cache_clear()
+
+
+def test_to_start_takes_nothing_that_a_command_does_not_need() -> None:
+    heavy = "pygit2", "cryptography", "yaml", "msgspec", "rich.console", "gitledger.roles", "gitledger.rules"
+    code = f"import sys, gitledger.cli; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
