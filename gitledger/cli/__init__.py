@@ -89,6 +89,7 @@ _UsageError: type[Exception] = next(
 
 def main() -> NoReturn:
     """Run the command that the arguments name, and exit."""
+    sys.stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")
     sys.stdout, sys.stderr = (_writable(stream) for stream in (sys.stdout, sys.stderr))
     status = _run()
     try:

@@ -116,7 +116,7 @@ def status(key: Key = None, as_json: Json = False, at: At = None) -> None:
     place = place_here()
     said = status_of(place, key_at_hand(place, key))
     if as_json:
-        output.as_json(report.status_json(said))
+        output.as_json(report.status_json(said, place.anchor))
     else:
         report.print_status(said)
 

@@ -69,11 +69,11 @@ def _agree(stage: _Stage) -> None:
     stage.run("git push origin HEAD:refs/proposals/you/times", "you")
     stage.say("The policy wants one authority's endorsement for that: a signed tag.")
     stage.clone("alice")
-    stage.run("git fetch -q origin refs/proposals/you/times && git show --format=%s FETCH_HEAD", "alice")
+    stage.run("git fetch -q origin refs/proposals/you/times\ngit show --format=%s FETCH_HEAD", "alice")
     stage.run(
         "oid=$(git rev-parse FETCH_HEAD)\n"
         f"hash=$(git cat-file commit $oid | {_sha256()} | cut -c 1-64)\n"
-        'git tag -s -m "Endorse times" -m "Endorses: sha256:$hash" endorse/$oid $oid\n'
+        'git tag -s -m Endorse -m "Endorses: sha256:$hash" endorse/$oid $oid\n'
         "git push -q origin endorse/$oid:refs/endorsements/$oid/alice",
         "alice",
     )
@@ -84,12 +84,12 @@ def _agree(stage: _Stage) -> None:
 def _propose(stage: _Stage) -> None:
     stage.act("Alice and James, both on common@1, each propose")
     stage.run("git pull -q --ff-only", "alice")
-    stage.run("mkdir domains/alice/papers && echo 'On rain' > domains/alice/papers/42.md", "alice")
+    stage.run("mkdir domains/alice/papers\necho 'On rain' > domains/alice/papers/42.md", "alice")
     stage.run("git add domains && git commit -q -S -m 'Paper 42, on rain'", "alice")
     stage.run("git push origin HEAD:refs/proposals/alice/paper-42", "alice")
     stage.next_second()  # the order of the witness is that of the salts, which are seconds
     stage.clone("james")
-    stage.run("mkdir domains/james/papers && echo 'On wind' > domains/james/papers/17.md", "james")
+    stage.run("mkdir domains/james/papers\necho 'On wind' > domains/james/papers/17.md", "james")
     stage.run("git add domains && git commit -q -S -m 'Paper 17, on wind'", "james")
     stage.run("git push origin HEAD:refs/proposals/james/paper-17", "james")
     stage.say("Neither waited for the other. Were the witness away for a month, nothing would break.")
@@ -120,7 +120,8 @@ def _attack(stage: _Stage) -> None:
     stage.run("git clone -q --bare ../common.git ../mirror.git", "stranger")
     stage.run(
         "altered=$(git cat-file commit HEAD~1 |\n"
-        '  sed "1s/.*/tree $(git rev-parse HEAD:)/" | git hash-object -t commit -w --stdin)\n'
+        '  sed "1s/.*/tree $(git rev-parse HEAD:)/" |\n'
+        "  git hash-object -t commit -w --stdin)\n"
         "git push -q ../mirror.git +$altered:refs/heads/common",
         "stranger",
     )
@@ -141,9 +142,11 @@ def _leave(stage: _Stage) -> None:
     stage.show("gitledger -C consumer pin common@3\ngit -C consumer log --first-parent --show-signature")
     stage.say("Change Alice's paper and propose that. Then number it; the witness's journal is in the directory, too:")
     stage.show(
-        "cd alice && git pull -q --rebase && echo 'On rain, again' > domains/alice/papers/42.md\n"
-        "git commit -q -S -a -m 'Paper 42, again' && git push origin HEAD:refs/proposals/alice/again\n"
-        f"cd .. && XDG_STATE_HOME={state} \\\n  gitledger -C common.git emit --key ../keys/you"
+        "cd alice\ngit pull -q --rebase\n"
+        "echo 'On rain, again' > domains/alice/papers/42.md\n"
+        "git commit -q -S -a -m 'Paper 42, again'\n"
+        "git push origin HEAD:refs/proposals/alice/again\n"
+        f"cd ..\nXDG_STATE_HOME={state} \\\n  gitledger -C common.git emit --key ../keys/you"
     )
     stage.say("Then found your own: gitledger init --help")
 

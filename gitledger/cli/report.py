@@ -36,10 +36,11 @@ def print_status(said: Status) -> None:
         _print_duty(said.name, said.duty)
 
 
-def status_json(said: Status) -> dict[str, object]:
+def status_json(said: Status, anchor: str) -> dict[str, object]:
     """The object that `status --json` prints."""
     return {
         "ledger": said.name,
+        "ledger_id": anchor,
         "role": said.role,
         "snapshot": said.newest,
         "witness": {"domain": said.witness[0], "key_id": said.witness[1]},

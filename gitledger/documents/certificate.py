@@ -28,8 +28,7 @@ WINDOW: Final = 32
 """How many salts a record holds."""
 
 _NEW_SALT: Final = (
-    "wait a second and sign it anew: git commit --amend -S --no-edit   "
-    "(where the message has Ledger-Salt, give a greater one)"
+    "sleep 1; git commit --amend -S --no-edit   (where the message has a Ledger-Salt, give it a greater one)"
 )
 
 

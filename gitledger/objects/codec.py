@@ -39,7 +39,7 @@ _TAG_AGAIN: Final = "git tag -f -s <name> <commit>"
 _AGAIN: Final = f"Make it again with stock git.\nA commit: git reset --soft HEAD^ && git commit -S\nA tag: {_TAG_AGAIN}"
 _IN_UTF8: Final = f"git config i18n.commitEncoding UTF-8\n{_AMEND}"
 _WITH_SSH: Final = (
-    "git config gpg.format ssh\ngit config user.signingkey <your public key file>\ngit config commit.gpgsign true\n"
+    "git config gpg.format ssh\ngit config user.signingkey ~/.ssh/id_ed25519.pub\ngit config commit.gpgsign true\n"
 )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gitledger.documents.names import check_ledger_name
 from gitledger.errors import LedgerError, Malformed, Unsound, Usage
 from gitledger.exchange import layout
 from gitledger.objects.codec import Commit, digest
@@ -79,6 +80,7 @@ def create(
     from gitledger.roles.founding import Founders
     from gitledger.roles.journal import Journal
 
+    check_ledger_name(name)
     domain, signer = witness
     every = {domain: signer.key, **(members or {})}
     founders = Founders(name, domain, signer, members or {}, every if authorities is None else authorities)

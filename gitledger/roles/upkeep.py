@@ -44,7 +44,7 @@ def settle(place: Place, now: int) -> None:
 
 
 def _make_tags(place: Place) -> None:
-    """Another hook may be making the same tags: then they are there at the next look. A killed one may have left locks."""
+    """Another hook may be making the same tags, which are there at the next look; a killed one may have left locks."""
     for tried in range(1, _TRIES + 1):
         try:
             place.settle()

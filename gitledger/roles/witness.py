@@ -6,7 +6,7 @@ run signed and did not publish is published first, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitledger.errors import Fork, LedgerError, Refused

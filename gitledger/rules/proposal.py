@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from gitledger.documents.names import SnapshotName, check_digest, check_domain
 from gitledger.errors import Malformed, Refused
-from gitledger.objects.codec import Commit, digest, last_paragraph
+from gitledger.objects.codec import SIGN_WITH_SSH, Commit, digest, last_paragraph
 from gitledger.objects.trees import Objects
 from gitledger.signing import sshsig
 from gitledger.signing.keys import PublicKey
@@ -24,13 +24,6 @@ PROPOSAL_BYTES = 1 << 20
 
 _TRAILER = re.compile(r"Ledger-([A-Za-z]+): (.*)")
 _SALT = re.compile(r"[1-9][0-9]{0,18}")
-
-UNSIGNED = (
-    "git config gpg.format ssh\n"
-    "git config user.signingkey ~/.ssh/id_ed25519.pub\n"
-    "git config commit.gpgsign true\n"
-    "git commit --amend -S --no-edit"
-)
 
 
 class Permit(StrEnum):
@@ -76,7 +69,7 @@ class Proposal:
 
     def salt(self, previous: int) -> int:
         """The salt: declared, or the committer time, or one more than that of the proposal before (0: none)."""
-        salt = self.declared_salt or max(self.seconds, previous + 1)
+        salt = self.declared_salt or (max(self.seconds, previous + 1) if previous else self.seconds)
         if not 0 < salt < SALT_LIMIT:
             raise Refused("salt-range", f"the salt {salt} is not between 1 and 2^63", "set Ledger-Salt in the message")
         return salt
@@ -99,7 +92,7 @@ def read(objects: Objects, oid: str) -> Proposal:
     _must_have_summary(commit.message)
     trailers = _trailers(commit.message)
     if not commit.signature:
-        raise Refused("unsigned", "the commit is not signed", UNSIGNED)
+        raise Refused("unsigned", "the commit is not signed", SIGN_WITH_SSH)
     signature = sshsig.parse(commit.signature)
     sshsig.verify(signature, commit.payload, NAMESPACE)
     return Proposal(

@@ -13,7 +13,7 @@ from typing import Any
 
 import forge
 from ground import Ground
-from world import Done, Person
+from world import Done, Person, World
 
 _VERDICT = re.compile(
     r"(refs/\S+) refused: (.*?)(?=refs/\S+ refused: |Nothing of this push|What may be pushed:|$)", re.S
@@ -22,6 +22,10 @@ _VERDICT = re.compile(
 
 class Doors(Ground):
     """A ground with hands for everything that is forged there."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._honest = ""
 
     def read(self, path: str) -> bytes:
         """The bytes of a file in the newest snapshot."""
@@ -43,6 +47,13 @@ class Doors(Ground):
         """What a witness signs who accepts `proposal`, whatever it is; `altered` goes to `forge.snapshot`."""
         key = self.world.you.key
         return forge.snapshot(self.bench, self.tip, proposal, key, endorsements=endorsements, **altered)
+
+    def waved_through(self, proposal: str) -> str:
+        """The same, where no hand could work out what follows: all but the proposal and its tree is an honest one's."""
+        if not self._honest:
+            self._honest = self.proposal(self.world.alice, {"domains/alice/honest.txt": b"honest\n"})
+        tree = forge.git(self.bench, "rev-parse", f"{proposal}^{{tree}}").decode().strip()
+        return self.snapshot(self._honest, tree=tree, parents=[self.tip, proposal])
 
     def both_refuse(self, proposal: str, rule: str, ref: str) -> None:
         """The host refuses the proposal; and a consumer the fully endorsed snapshot that accepts it."""
@@ -74,9 +85,10 @@ class Thrown:
 
     def propose(self, name: str, proposal: str, domain: str = "alice") -> None:
         """Have a proposal pushed for `domain`, and held out to a consumer in a snapshot that accepts it."""
+        assert name not in self._thrown
         ref = f"refs/proposals/{domain}/{len(self._thrown)}"
         self._brought[ref] = proposal
-        self._thrown[name] = ref, lambda: self.doors.snapshot(proposal)
+        self._thrown[name] = ref, lambda: self.doors.waved_through(proposal)
 
     def endorse(self, name: str, proposal: str, tag: str, domain: str) -> None:
         """Have an endorsement pushed for `domain`, together with its proposal, and held out in a snapshot."""

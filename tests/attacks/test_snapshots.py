@@ -7,13 +7,15 @@ goes forward from its newest snapshot at all; `at_host` is its rule where that c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import forge
 import pytest
 from doors import Doors
-from world import Templates, World
+from ground import verified
+from world import Templates, World, refused
 
 FIX = "domains/alice/fix.txt"
 YOU = "domains/you/domain.yaml"
@@ -194,12 +196,12 @@ MESSAGES = [
     Attack(
         "with another author",
         "altered",
-        lambda at: at.snapshot(at.plain, author="james <james@common> 1795170001 +0000"),
+        lambda at: at.snapshot(at.plain, author=_author(at, "james")),
     ),
     Attack(
         "with another time of its author",
         "altered",
-        lambda at: at.snapshot(at.plain, author="alice <alice@common> 1 +0000"),
+        lambda at: at.snapshot(at.plain, author=_author(at, "alice", 1)),
     ),
     Attack("with another committer", "altered", lambda at: at.snapshot(at.plain, committer=_committer(at, "james"))),
     Attack(
@@ -274,6 +276,7 @@ NUMBERS = [
     Attack("that goes back to an older number", "wrong-number", called("common@1"), at_host="not-forward"),
     Attack("whose number has a leading zero", "not-a-snapshot", called("common@03")),
     Attack("whose number is 2^63", "wrong-number", called(f"common@{1 << 63}")),
+    Attack("that is a proposal", "not-a-snapshot", plain),
     Attack("of another ledger's name", "wrong-number", called("other@3")),
     Attack("beside the newest, on the one before", "wrong-parent", fork, at_host="not-forward"),
 ]
@@ -348,8 +351,6 @@ SIGNERS = [
 
 
 def _again(text: str, pattern: str, by: str) -> str:
-    import re
-
     changed = re.sub(pattern, by, text)
     assert changed != text
     return changed
@@ -361,6 +362,10 @@ def _swapped(lines: list[str]) -> list[str]:
 
 def _committer(at: Snapshots, domain: str, zone: str = "+0000") -> str:
     return f"{domain} <{domain}@common> {at.world.now} {zone}"
+
+
+def _author(at: Snapshots, domain: str, later: int = 0) -> str:
+    return f"{domain} <{domain}@common> {forge.when(at.bench, at.plain) + later} +0000"
 
 
 def _usurping(at: Snapshots) -> str:
@@ -376,11 +381,17 @@ def _signature(at: Snapshots, snapshot: str) -> bytes:
 
 ATTACKS = [*TREES, *MESSAGES, *ENDORSEMENTS, *NUMBERS, *PARENTS, *TIMES, *SIGNERS]
 
+
+def _endorsed(at: Snapshots) -> str:
+    proposal = at.proposal(at.world.alice, {"standards/two.txt": b"two\n"})
+    return at.snapshot(proposal, [at.endorsement(at.world.james, proposal)])
+
+
 TWINS: dict[str, Callable[[Snapshots], str]] = {
     "of one proposal": lambda at: at.snapshot(at.plain),
     "in the same second as the one before": lambda at: at.snapshot(at.other, seconds=at.trusted.seconds),
-    "with the endorsement it needs": lambda at: at.carrying(at.by_james),
-    "with an endorsement more": lambda at: at.carrying(at.by_james, at.by_you),
+    "with the endorsement it needs": _endorsed,
+    "with an endorsement more than it needs": lambda at: at.carrying(at.by_james, at.by_you),
 }
 
 
@@ -394,3 +405,33 @@ def test_a_snapshot_is_refused(snapshots: Snapshots, attack: Attack) -> None:
     oid = attack.forge(snapshots)
     snapshots.host_refuses(oid, attack.at_host or attack.rule)
     snapshots.consumer_refuses(oid, attack.rule)
+
+
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+def test_its_honest_twin_is_taken_by_a_consumer(snapshots: Snapshots, twin: Callable[[Snapshots], str]) -> None:
+    snapshots.consumer_takes(twin(snapshots))
+
+
+def test_a_push_of_two_is_refused_whole_for_the_second(snapshots: Snapshots) -> None:
+    first = snapshots.snapshot(snapshots.plain)
+    wrong = {"Previous": forge.hash_of(snapshots.bench, snapshots.tip)}
+    second = forge.snapshot(snapshots.bench, first, snapshots.other, snapshots.world.you.key, lines=wrong)
+    snapshots.host_refuses(second, "altered")
+
+
+def test_a_good_snapshot_is_refused_beside_a_bad_proposal(snapshots: Snapshots) -> None:
+    good = snapshots.snapshot(snapshots.plain)
+    bad = snapshots.proposal(snapshots.world.stranger, {"shared/note.txt": b"mine\n"})
+    done = snapshots.pushed({"refs/heads/common": good, "refs/proposals/alice/bad": bad})
+    refused(done, "unknown-key")
+
+
+def test_the_host_takes_every_honest_twin_and_two_in_one_push(world: World) -> None:
+    at = Snapshots(world)
+    for twin in TWINS.values():
+        at.host_takes(twin(at))
+        at.trusted = verified(world)
+    first = at.snapshot(at.proposal(world.alice, {FIX: b"best\n"}))
+    second = forge.snapshot(at.bench, first, at.proposal(world.james, {"shared/two.txt": b"two\n"}), world.you.key)
+    at.host_takes(second)
+    assert world.snapshots() == [f"common@{number}" for number in range(9)]

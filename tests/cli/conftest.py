@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typed import Clones
 from world import Person, World
-
-Clones = Callable[[Person], Path]
 
 
 @pytest.fixture

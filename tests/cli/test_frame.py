@@ -20,7 +20,9 @@ COMMANDS = (
 )
 
 
-def test_the_help_names_every_command_and_every_command_has_its_own(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_names_every_command_and_every_command_has_its_own(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     import typer
 
     from gitledger import cli
@@ -82,8 +84,10 @@ def test_a_command_alone_shows_its_help(world: World) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["status", "fetch", "verify", "log", "show 1", "pin 1", "allowed-signers", "propose -m x", "proposals"]
-    + ["withdraw x", "endorse x", "emit", "domain show", "domain new bob", "domain prove alice", "hooks check ."],
+    (
+        *("status", "fetch", "verify", "log", "show 1", "pin 1", "allowed-signers", "propose -m x", "proposals"),
+        *("withdraw x", "endorse x", "emit", "domain show", "domain new x", "domain prove alice", "hooks check ."),
+    ),
 )
 def test_outside_a_ledger_every_command_says_so(
     world: World, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -143,9 +147,7 @@ def test_a_terminal_of_another_encoding_gets_what_it_can_show(world: World, clon
 
 def test_an_interruption_is_a_short_line_and_130(world: World) -> None:
     world.propose(world.alice, {"domains/alice/a": "a\n"})
-    shown = at_terminal(
-        world.you, world.host, "emit", "--key", str(world.you.key), answers=[("Emit? [y/N]", "\x03")]
-    )
+    shown = at_terminal(world.you, world.host, "emit", "--key", str(world.you.key), answers=[("Emit? [y/N]", "\x03")])
     assert shown.status == 130
     assert shown.text.rstrip().endswith("gitledger: interrupted")
     assert world.snapshots() == ["common@0"]
@@ -170,14 +172,24 @@ def test_an_interruption_in_the_middle_of_work_is_the_same(
     output._console.cache_clear()
 
 
+@pytest.mark.parametrize(
+    ("error", "rule"),
+    [
+        (ZeroDivisionError("division\x1b[31m by zero"), "internal-error"),
+        (PermissionError(13, "Permission denied", "/x"), "system"),
+    ],
+)
 def test_what_nobody_foresaw_is_a_sentence_too(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: Exception, rule: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gitledger import cli
     from gitledger.cli import output
     from gitledger.roles.place import Place
 
-    for error, rule in ((ZeroDivisionError("division\x1b[31m by zero"), "internal-error"), (PermissionError(13, "Permission denied", "/x"), "system")):
+    for error, rule in (
+        (ZeroDivisionError("division\x1b[31m by zero"), "internal-error"),
+        (PermissionError(13, "Permission denied", "/x"), "system"),
+    ):
 
         def broken(path: Path, error: Exception = error) -> Place:
             raise error

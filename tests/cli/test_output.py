@@ -6,13 +6,12 @@ import io
 import sys
 import unicodedata
 from collections.abc import Iterator
-from pathlib import Path
 
 import forge
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typed import at_terminal, typed
+from typed import STANDARDS, Clones, at_terminal, typed
 from world import World
 
 from gitledger.cli import output
@@ -51,7 +50,8 @@ def test_ordinary_text_is_shown_as_it_is() -> None:
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_a_paragraph_fits_the_width(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     stream = printed(monkeypatch, columns)
-    output.say("a paragraph of words, 世界 included, ", ("styled and not styled, ", "bold"), "that goes on " * 20, indent=4)
+    styled = "styled and not styled, ", "bold"
+    output.say("a paragraph of words, 世界 included, ", styled, "that goes on " * 20, indent=4)
     lines = stream.getvalue().splitlines()
     assert len(lines) > 1
     assert all(len(line) <= columns for line in lines)
@@ -94,11 +94,12 @@ def test_times_at_the_end_of_time_are_told(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_hostile_message_is_shown_in_log_show_and_endorse_without_being_obeyed(
-    world: World, clone: Path
+    world: World, clone_of: Clones
 ) -> None:
-    world.clone(world.alice)
+    world.make_host(paths=STANDARDS)
+    clone = clone_of(world.alice)
     bench = world.bench(world.alice)
-    tree = forge.changed(bench, world.tip, {"standards/x": f"{HOSTILE}\n".encode(), "domains/alice/a": b"a\n"})
+    tree = forge.changed(bench, world.tip, {"standards/x": f"{HOSTILE}\n".encode()})
     message = f"\u202eSummary [red]x[/]\n\n{HOSTILE}\n"
     who = forge.ident("alice", world.tick(), email="a@b")
     oid = forge.commit(bench, tree, [world.tip], message, world.alice.key, author=who, committer=who)
@@ -121,8 +122,11 @@ def test_colours_are_for_terminals_and_for_who_wants_them(world: World) -> None:
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
-def test_reports_fit_every_terminal(world: World, clone: Path, columns: int) -> None:
-    world.propose(world.alice, {"domains/alice/a": "a\n"}, "A summary that is long enough to be cut " * 4, topic="long-" * 10)
+def test_reports_fit_every_terminal(world: World, clone_of: Clones, columns: int) -> None:
+    world.make_host(paths=STANDARDS)
+    clone = clone_of(world.alice)
+    summary = "A summary that is long enough to be cut " * 4
+    world.propose(world.alice, {"domains/alice/a": "a\n"}, summary, topic="long-" * 10)
     world.propose(world.alice, {"standards/a": "a\n"}, "Another", topic="b")
     typed(world.alice, clone, "fetch")
     for command in (("log",), ("proposals",), ("status",), ("domain", "show", "alice")):

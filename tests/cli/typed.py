@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -12,13 +13,21 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import pytest
 from world import Done, Person
 
+from gitledger import cli
+from gitledger.cli import output
+
+Clones = Callable[[Person], Path]
+STANDARDS = ("{match: standards/**, proposers: any, endorsements: 1}",)
 GITLEDGER = (sys.executable, "-P", "-m", "gitledger")
 _SECONDS = 60
 _TAKE_TERMINAL = (
@@ -27,13 +36,35 @@ _TAKE_TERMINAL = (
 
 
 def typed(person: Person, cwd: Path, *arguments: str, status: int = 0, input: str = "", **more: str) -> Done:
-    """Run `gitledger arguments…` as `person` in a pipe; assert its exit status, and that nobody sees a traceback."""
-    done = person.run(cwd, *GITLEDGER, *arguments, check=False, input=input, **more)
+    """Run `gitledger arguments…` as `person` in a pipe; assert its exit status, and that nobody sees a traceback.
+
+    It runs in this process, where it need not import everything anew; `program` runs the program itself.
+    """
+    person.world.tick()
+    out, err = io.StringIO(), io.StringIO()
+    output._console.cache_clear()
+    with (
+        mock.patch.dict(os.environ, person.env(**more), clear=True),
+        mock.patch.multiple(sys, argv=["gitledger", *arguments], stdin=io.StringIO(input), stdout=out, stderr=err),
+        chdir(cwd),
+        pytest.raises(SystemExit) as ended,
+    ):
+        cli.main()
+    output._console.cache_clear()
+    assert isinstance(ended.value.code, int)
+    return _judged(Done(arguments, ended.value.code, out.getvalue(), err.getvalue()), status)
+
+
+def program(person: Person, cwd: Path, *arguments: str, status: int = 0, **more: str) -> Done:
+    """As `typed`, in a process of its own."""
+    return _judged(person.run(cwd, *GITLEDGER, *arguments, check=False, **more), status)
+
+
+def _judged(done: Done, status: int) -> Done:
     assert done.returncode == status, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr and "internal error" not in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
-    if status:
-        assert done.stderr, "no reason on standard error"
+    assert not status or done.stderr, "no reason on standard error"
     return done
 
 

@@ -262,7 +262,7 @@ def test_an_openpgp_signature_is_mended_by_three_lines_of_configuration_and_an_a
         Commit.parse(commit(signature=GPGSIG.replace(b"SSH", b"PGP")))
     assert refused.value.mend.splitlines() == [
         "git config gpg.format ssh",
-        "git config user.signingkey <your public key file>",
+        "git config user.signingkey ~/.ssh/id_ed25519.pub",
         "git config commit.gpgsign true",
         "git commit --amend -S --no-edit",
     ]
