@@ -34,11 +34,11 @@ _TAG_HEADERS: Final = (b"object", b"type", b"tag", b"tagger")
 _REPEATABLE: Final = frozenset({b"parent", b"mergetag"})
 _FOLDED: Final = frozenset({b"mergetag", b"gpgsig"})
 
-_AMEND: Final = "git commit --amend -S --no-edit"
+AMEND: Final = "git commit --amend -S --no-edit"
 _TAG_AGAIN: Final = "git tag -f -s <name> <commit>"
 _AGAIN: Final = f"Make it again with stock git.\nA commit: git reset --soft HEAD^ && git commit -S\nA tag: {_TAG_AGAIN}"
-_IN_UTF8: Final = f"git config i18n.commitEncoding UTF-8\n{_AMEND}"
-_WITH_SSH: Final = (
+_IN_UTF8: Final = f"git config i18n.commitEncoding UTF-8\n{AMEND}"
+SIGN_WITH_SSH: Final = (
     "git config gpg.format ssh\ngit config user.signingkey ~/.ssh/id_ed25519.pub\ngit config commit.gpgsign true\n"
 )
 
@@ -68,10 +68,10 @@ class Ident:
             raise Malformed(
                 "ident-name",
                 f"{_shown(line)} has no name, a space around it, or a control character in it",
-                f"git config user.name <your name>\n{_AMEND} --reset-author",
+                f"git config user.name <your name>\n{AMEND} --reset-author",
             )
         if len(seconds) > len(str(MAX_SECONDS)) or int(seconds) > MAX_SECONDS:
-            raise Malformed("ident-time", f"the time {_shown(seconds)} is after the year 9999", f"{_AMEND} --date=now")
+            raise Malformed("ident-time", f"the time {_shown(seconds)} is after the year 9999", f"{AMEND} --date=now")
         return cls(name, email, int(seconds), match[4].decode())
 
     def encode(self) -> bytes:
@@ -107,7 +107,7 @@ class Commit:
         _must_be_utf8(content)
         signature = headers[b"gpgsig"][0] + b"\n" if b"gpgsig" in headers else b""
         if signature:
-            _must_be_ssh(signature, _AMEND)
+            _must_be_ssh(signature, AMEND)
         commit = cls(
             tree=_oid(_one(headers, b"tree")),
             parents=tuple(_oid(parent) for parent in headers.get(b"parent", ())),
@@ -315,7 +315,7 @@ def _must_be_ssh(signature: bytes, again: str) -> None:
     if not signature.startswith(_SSH_ARMOUR):
         begin = _shown(signature.partition(b"\n")[0])
         raise Malformed(
-            "not-an-ssh-signature", f"the signature begins with {begin}, it is not SSH's", _WITH_SSH + again
+            "not-an-ssh-signature", f"the signature begins with {begin}, it is not SSH's", SIGN_WITH_SSH + again
         )
 
 

@@ -266,8 +266,7 @@ class Store:
                 cwd=self.work_tree or self.git_dir,
                 env={**self.environment(), **(env or {})},
                 input=b"" if input is None else input,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                capture_output=True,
                 check=False,
             )
         except FileNotFoundError:

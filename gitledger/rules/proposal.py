@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from gitledger.documents.names import SnapshotName, check_digest, check_domain
 from gitledger.errors import Malformed, Refused
-from gitledger.objects.codec import SIGN_WITH_SSH, Commit, digest, last_paragraph
+from gitledger.objects.codec import AMEND, SIGN_WITH_SSH, Commit, digest, last_paragraph
 from gitledger.objects.trees import Objects
 from gitledger.signing import sshsig
 from gitledger.signing.keys import PublicKey
@@ -92,7 +92,7 @@ def read(objects: Objects, oid: str) -> Proposal:
     _must_have_summary(commit.message)
     trailers = _trailers(commit.message)
     if not commit.signature:
-        raise Refused("unsigned", "the commit is not signed", SIGN_WITH_SSH)
+        raise Refused("unsigned", "the commit is not signed", SIGN_WITH_SSH + AMEND)
     signature = sshsig.parse(commit.signature)
     sshsig.verify(signature, commit.payload, NAMESPACE)
     return Proposal(

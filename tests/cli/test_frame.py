@@ -9,8 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from typed import GITLEDGER, at_terminal, told, typed
+import typer
+from typed import GITLEDGER, at_terminal, program, run_here, told, typed
 from world import World
+
+from gitledger import cli
+from gitledger.roles.place import Place
 
 COMMANDS = (
     *("init", "clone", "fetch", "status", "verify", "log", "show", "pin", "allowed-signers", "demo"),
@@ -23,10 +27,6 @@ COMMANDS = (
 def test_the_help_names_every_command_and_every_command_has_its_own(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import typer
-
-    from gitledger import cli
-
     command = typer.main.get_command(cli.app)
     for named in COMMANDS:
         assert command.main([*named.split(), "--help"], prog_name="gitledger", standalone_mode=False) in (None, 0)
@@ -89,27 +89,16 @@ def test_a_command_alone_shows_its_help(world: World) -> None:
         *("withdraw x", "endorse x", "emit", "domain show", "domain new x", "domain prove alice", "hooks check ."),
     ),
 )
-def test_outside_a_ledger_every_command_says_so(
-    world: World, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from gitledger import cli
-    from gitledger.cli import output
-
-    subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "plain.git")], check=True)
-    output._console.cache_clear()
-    for directory in (tmp_path / "plain.git", tmp_path):
-        monkeypatch.chdir(directory)
-        monkeypatch.setattr(sys, "argv", ["gitledger", *command.split()])
-        with world.acting(world.alice):
-            assert cli._run() == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "[not-a-ledger]" in said.err and "[no-repository]" in said.err
-    output._console.cache_clear()
+def test_outside_a_ledger_every_command_says_so(world: World, command: str, tmp_path: Path) -> None:
+    world.alice.git(tmp_path, "init", "-q", "--bare", "plain.git")
+    for directory, rule in ((tmp_path / "plain.git", "not-a-ledger"), (tmp_path, "no-repository")):
+        said = typed(world.alice, directory, *command.split(), status=2)
+        assert said.stdout == ""
+        assert f"[{rule}]" in said.stderr
 
 
 def test_the_version_is_printed(world: World) -> None:
-    assert typed(world.alice, world.path, "--version").stdout.startswith("gitledger 0.")
+    assert program(world.alice, world.path, "--version").stdout.startswith("gitledger 0.")
 
 
 def test_python_m_gitledger_cli_is_the_same_program(world: World) -> None:
@@ -141,7 +130,7 @@ def test_a_terminal_of_another_encoding_gets_what_it_can_show(world: World, clon
     world.propose(world.alice, {"domains/alice/a": "a\n"}, "Grüße, 世界")
     world.emit()
     typed(world.alice, clone, "fetch")
-    said = typed(world.alice, clone, "log", PYTHONIOENCODING="ascii")
+    said = program(world.alice, clone, "log", PYTHONIOENCODING="ascii")
     assert "Gr??e, ??" in said.stdout
 
 
@@ -153,23 +142,13 @@ def test_an_interruption_is_a_short_line_and_130(world: World) -> None:
     assert world.snapshots() == ["common@0"]
 
 
-def test_an_interruption_in_the_middle_of_work_is_the_same(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from gitledger import cli
-    from gitledger.cli import output
-    from gitledger.roles.place import Place
-
+def test_an_interruption_in_the_middle_of_work_is_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(path: Path) -> Place:
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("never reached")
 
     monkeypatch.setattr(Place, "open", interrupted)
-    monkeypatch.setattr(sys, "argv", ["gitledger", "status"])
-    output._console.cache_clear()
-    assert cli._run() == 130
-    assert capsys.readouterr().err.strip() == "gitledger: interrupted"
-    output._console.cache_clear()
+    assert typed(world.alice, world.path, "status", status=130).stderr.strip() == "gitledger: interrupted"
 
 
 @pytest.mark.parametrize(
@@ -177,30 +156,20 @@ def test_an_interruption_in_the_middle_of_work_is_the_same(
     [
         (ZeroDivisionError("division\x1b[31m by zero"), "internal-error"),
         (PermissionError(13, "Permission denied", "/x"), "system"),
+        (OSError(28, "No space left on device"), "system"),
     ],
 )
 def test_what_nobody_foresaw_is_a_sentence_too(
     error: Exception, rule: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gitledger import cli
-    from gitledger.cli import output
-    from gitledger.roles.place import Place
+    def broken(path: Path) -> Place:
+        raise error
 
-    for error, rule in (
-        (ZeroDivisionError("division\x1b[31m by zero"), "internal-error"),
-        (PermissionError(13, "Permission denied", "/x"), "system"),
-    ):
-
-        def broken(path: Path, error: Exception = error) -> Place:
-            raise error
-
-        monkeypatch.setattr(Place, "open", broken)
-        monkeypatch.setattr(sys, "argv", ["gitledger", "status"])
-        output._console.cache_clear()
-        assert cli._run() == 1
-        said = capsys.readouterr().err
-        assert f"[{rule}]" in said and "Traceback" not in said and "\x1b" not in said
-    output._console.cache_clear()
+    monkeypatch.setattr(Place, "open", broken)
+    done = run_here(world.alice, world.path, "status")
+    assert done.returncode == 1
+    assert f"[{rule}]" in done.stderr
+    assert "Traceback" not in done.stderr and "\x1b" not in done.stderr
 
 
 def test_to_start_takes_nothing_that_a_command_does_not_need() -> None:
