@@ -74,6 +74,7 @@ def add_key(
     The consent is what --proof holds; without it, it is made here, where PUBKEY's private half lies beside PUBKEY.
     """
     from gitledger.roles import proposer as role_of
+    from gitledger.rules.state import manifest_path
 
     place = place_here()
     given, (name, pubkey) = _arguments(named, "NAME", "PUBKEY")
@@ -81,7 +82,7 @@ def add_key(
     roles = _roles(role or [])
     entering = public_key(pubkey)
     consent = text_of(proof.expanduser()) if proof else _proven(place, domain, pubkey)
-    with about(f"{domain}: {name}"):
+    with about(manifest_path(domain)):
         manifest = role_of.with_key(_manifest(place, domain), name, entering, roles, consent)
         manifest.keys[-1].verify_proof(place.anchor, domain)
     _bring(place, manifest, f"Give {domain} the key {name}", key, propose=propose)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitledger.documents.manifest import PROOF_NAMESPACE, Manifest, ManifestKey, Role, proof_message
+from gitledger.documents.names import check_domain
 from gitledger.errors import Failed, Refused, Usage
 from gitledger.exchange import remotes
 from gitledger.objects.codec import Ident, compose_commit, paragraphs, sign_commit
@@ -126,6 +127,7 @@ def without_key(manifest: Manifest, name: str) -> Manifest:
 
 def prove(place: Place, signer: Signer, domain: str) -> str:
     """The armour by which the signer's key consents to belong to `domain` in this ledger (spec 3.2)."""
+    check_domain(domain)
     return signer.sign(proof_message(place.anchor, domain), PROOF_NAMESPACE).decode()
 
 

@@ -85,9 +85,12 @@ class Ground:
         """Nothing is damaged on the host, and nothing lies about in it."""
         assert forge.git(self.world.host, "fsck", "--full", "--strict", "--unreachable", "--no-progress") == b""
 
-    def consumer_takes(self, oid: str) -> None:
-        """A consumer advances to the snapshot."""
-        assert advance(self.trusted, oid).oid == oid
+    def consumer_takes(self, *oids: str) -> None:
+        """A consumer advances to the snapshots, one after the other."""
+        newest = self.trusted
+        for oid in oids:
+            newest = advance(newest, oid)
+        assert newest.oid == oids[-1]
 
     def consumer_refuses(self, oid: str, rule: str) -> None:
         """`advance` refuses the snapshot for this rule, and says which snapshot it is about."""

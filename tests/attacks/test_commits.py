@@ -1,9 +1,8 @@
 """Commits that are not in their one form, or not signed as they must be (spec 1, 4, 9).
 
 Each is thrown twice: as Alice's proposal and as the witness's snapshot. Both are built by `build`, of which an attack
-changes one step: what is signed, how it is signed, or how the signature is carried. Many of them need no key at all:
-anyone can make them of an honest commit, `git verify-commit` goes on to call them good, and only the commit's id is
-another.
+changes one step: what is signed, how it is signed, or how the signature is carried. Many of them need no key: anyone
+can make them of an honest commit, of which they change nothing but the id.
 """
 
 from __future__ import annotations
@@ -337,6 +336,7 @@ class Commits(Doors):
         }
 
     def unsigned(self, oid: str) -> bytes:
+        """What a commit says, without its signature."""
         return re.sub(rb"gpgsig .*\n( .*\n)+", b"", forge.read_object(self.bench, oid), count=1)
 
     def make(self, carrier: str, attack: Attack) -> str:
@@ -356,6 +356,7 @@ class Commits(Doors):
 
 
 def ref_of(attack: Attack) -> str:
+    """Where the attack is pushed as a proposal."""
     return f"refs/proposals/alice/attack-{ATTACKS.index(attack)}"
 
 

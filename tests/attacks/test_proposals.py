@@ -80,6 +80,19 @@ class Proposals(Doors):
         lines = {"Proposal": forge.hash_of(self.bench, proposal)}
         return self.snapshot(honest, parents=[self.tip, proposal], lines=lines)
 
+    def line(self) -> tuple[str, str, str]:
+        """Three proposals by Alice, each on the one before."""
+        first = self.alices()
+        second = self.alices({FIX: b"best\n"}, base=first)
+        return first, second, self.alices({FIX: b"perfect\n"}, base=second)
+
+    def accepting(self, *proposals: str) -> list[str]:
+        """Snapshots by the witness that accept these one after the other."""
+        snapshots = [self.tip]
+        for proposal in proposals:
+            snapshots.append(forge.snapshot(self.bench, snapshots[-1], proposal, self.world.you.key))
+        return snapshots[1:]
+
     def other_ledger(self, name: str = "common") -> str:
         """The genesis of another ledger by the same people with the same keys."""
         people = {one.name: one.key for one in (self.world.you, self.world.alice, self.world.james)}
@@ -463,8 +476,8 @@ def test_its_honest_twin_is_taken_by_a_consumer(proposals: Proposals, twin: Call
     proposals.consumer_takes(proposals.snapshot(twin(proposals)))
 
 
-def test_the_host_takes_every_honest_twin(templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> None:
-    at = Proposals(World(tmp_path_factory.mktemp("twins"), templates))
+def test_the_host_takes_every_honest_twin(world: World) -> None:
+    at = Proposals(world)
     refs = {f"refs/proposals/alice/twin-{number}": twin(at) for number, twin in enumerate(TWINS.values())}
     refs |= {f"refs/proposals/james/twin-{number}": twin(at) for number, twin in enumerate(JAMES.values())}
     accepted(at.pushed(refs))
@@ -475,19 +488,20 @@ def test_the_host_takes_every_honest_twin(templates: Templates, tmp_path_factory
 
 
 def test_a_line_out_of_order_is_refused(proposals: Proposals) -> None:
-    """The second of a line waits for the first: a witness who numbers it before is caught."""
-    at = proposals
-    first = at.alices()
-    second = at.alices({FIX: b"best\n"}, base=first)
-    early = at.snapshot(second)
-    at.host_refuses(early, "base-unknown")
-    at.consumer_refuses(early, "base-unknown")
-    accepting = at.snapshot(first)
-    late = forge.snapshot(at.bench, accepting, second, at.world.you.key)
-    at.consumer_takes(accepting)
-    skipping = forge.snapshot(at.bench, accepting, at.alices({FIX: b"worst\n"}, base=second), at.world.you.key)
-    at.host_refuses(skipping, "base-unknown")
-    assert late
+    """Each of a line waits for the one before: a witness who numbers it earlier is caught."""
+    first, second, third = proposals.line()
+    (early,) = proposals.accepting(second)
+    proposals.host_refuses(early, "base-unknown")
+    proposals.consumer_refuses(early, "base-unknown")
+    proposals.host_refuses(proposals.accepting(first, third)[-1], "base-unknown")
+    proposals.host_refuses(proposals.accepting(first, second, second)[-1], "path-changed-since")
+
+
+def test_a_line_in_its_order_is_taken(world: World) -> None:
+    proposals = Proposals(world)
+    snapshots = proposals.accepting(*proposals.line())
+    proposals.consumer_takes(*snapshots)
+    proposals.host_takes(snapshots[-1])
 
 
 def test_a_key_of_another_domain_does_not_use_a_domains_ref(proposals: Proposals) -> None:

@@ -35,9 +35,7 @@ def test_a_clone_stands_at_the_newest_snapshot(world: World) -> None:
 
 
 def test_with_as_a_plain_git_push_proposes(world: World) -> None:
-    typed(
-        world.alice, world.path, "clone", "common.git", "copy", "--anchor", world.anchor, "--as", "alice"
-    ) if world.host else None
+    typed(world.alice, world.path, "clone", str(world.host), "copy", "--anchor", world.anchor, "--as", "alice")
     copy = world.path / "copy"
     world.alice.git(copy, "config", "user.signingkey", f"{world.alice.key}.pub")
     world.alice.git(copy, "switch", "-q", "-c", "alice/fix")

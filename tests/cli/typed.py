@@ -26,6 +26,9 @@ from world import Done, Person
 from gitledger import cli
 from gitledger.cli import output
 
+Answer = tuple[str, str | Callable[[], str]]
+"""What is waited for on the terminal, and what is typed then."""
+
 Clones = Callable[[Person], Path]
 STANDARDS = ("{match: standards/**, proposers: any, endorsements: 1}",)
 GITLEDGER = (sys.executable, "-P", "-m", "gitledger")
@@ -92,7 +95,7 @@ def at_terminal(
     person: Person,
     cwd: Path,
     *arguments: str,
-    answers: Sequence[tuple[str, str]] = (),
+    answers: Sequence[Answer] = (),
     columns: int = 80,
     command: Sequence[str] = GITLEDGER,
     env: Mapping[str, str] | None = None,
@@ -120,7 +123,7 @@ def at_terminal(
         os.close(ours)
 
 
-def _converse(terminal: int, answers: list[tuple[str, str]]) -> str:
+def _converse(terminal: int, answers: list[Answer]) -> str:
     shown, seen, until = b"", 0, time.monotonic() + _SECONDS
     while time.monotonic() < until:
         if not select.select([terminal], [], [], 0.1)[0]:
@@ -134,6 +137,7 @@ def _converse(terminal: int, answers: list[tuple[str, str]]) -> str:
         shown += chunk
         if answers and answers[0][0].encode() in shown[seen:]:
             seen = len(shown)
-            os.write(terminal, answers.pop(0)[1].encode())
+            answer = answers.pop(0)[1]
+            os.write(terminal, (answer if isinstance(answer, str) else answer()).encode())
     assert not answers, f"never asked {answers[0][0]!r}:\n{shown.decode()}"
     return shown.decode().replace("\r\n", "\n")

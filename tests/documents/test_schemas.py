@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -26,7 +27,6 @@ def load(name: str) -> Any:
 
 def validated(schema: str, text: str) -> None:
     """Check a text as an editor does: with YAML that knows nothing of the subset."""
-    jsonschema = pytest.importorskip("jsonschema")
     jsonschema.Draft202012Validator(load(schema)).validate(yaml.safe_load(text))
 
 
@@ -103,7 +103,6 @@ def test_an_editor_finds_nothing_wrong_with_a_manifest_that_was_rendered(key_lin
     ],
 )
 def test_an_editor_marks_what_the_schema_can_say(old: str, new: str) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
     text = (TEMPLATES / "group.yaml").read_text()
     assert text.count(old) == 1
     with pytest.raises(jsonschema.ValidationError):

@@ -690,7 +690,8 @@ def test_hooks_are_whole_executable_and_the_same_when_installed_again(tmp_path: 
 def test_hooks_are_found_in_an_installed_package_and_in_a_checkout(tmp_path: Path) -> None:
     package = Path(layout.__file__).parent.parent
     shutil.copytree(package, tmp_path / "site" / "gitledger")
-    shutil.copytree(layout.data_dir("hooks"), tmp_path / "site" / "gitledger" / "_data" / "hooks")
+    hooks = tmp_path / "site" / "gitledger" / "_data" / "hooks"
+    shutil.copytree(layout.data_dir("hooks"), hooks, dirs_exist_ok=True)
     shutil.copytree(package, tmp_path / "checkout" / "gitledger", ignore=shutil.ignore_patterns("_data"))
     shutil.copytree(layout.data_dir("hooks"), tmp_path / "checkout" / "hooks")
     for place, found in (("site", "site/gitledger/_data/hooks"), ("checkout", "checkout/hooks")):
