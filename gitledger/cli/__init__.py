@@ -89,7 +89,7 @@ _UsageError: type[Exception] = next(
 
 def main() -> NoReturn:
     """Run the command that the arguments name, and exit."""
-    sys.stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")
+    sys.stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
     sys.stdout, sys.stderr = (_writable(stream) for stream in (sys.stdout, sys.stderr))
     status = _run()
     try:

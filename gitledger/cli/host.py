@@ -80,7 +80,8 @@ def install(
 ) -> None:
     """Make an existing bare repository a host.
 
-    The ledger in it is verified, Git is set up, and the hooks are put in; again, to renew them.
+    The ledger in it is verified from genesis, unless it is a host already; Git is set up, the hooks are put in.
+    Again, it renews them.
 
     --json: ledger, ledger_id, directory, snapshot.
     """
@@ -93,7 +94,7 @@ def install(
         where = str(directory.resolve())
         output.as_json({"ledger": place.name, "ledger_id": place.anchor, "directory": where, "snapshot": newest})
         return
-    output.say(f"{directory} is a host now: {newest} is its newest snapshot, verified from genesis.")
+    output.say(f"{directory} is set up as a host; its newest snapshot is {newest}.")
     output.say()
     output.fields([("ledger id", place.anchor)])
     output.say()

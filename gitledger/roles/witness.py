@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gitledger.errors import Fork, LedgerError, Refused
 from gitledger.exchange import remotes
 from gitledger.objects.codec import Commit, Ident, sign_commit
+from gitledger.objects.store import Store
 from gitledger.roles.consumer import FetchReport
 from gitledger.roles.journal import Journal
 from gitledger.roles.place import Place
@@ -83,6 +84,8 @@ def emit(
     The queue is taken as it was last fetched. Raises Refused (`not-the-witness`, `first-here`, `host-forgot`), Fork
     where the line holds another snapshot than one signed here, and what the host refuses.
     """
+    if place.role == "host":  # what is written here comes by no push, which would bring it to disk (spec 11)
+        place = Place.of(Store.open(place.store.git_dir, durable=True))
     journal = Journal.of(place.anchor)
     with journal.locked():
         _must_be_first(place, journal, first_here)

@@ -104,6 +104,13 @@ class Thrown:
         assert f"[{rule}]" in said, said
         self.doors.consumer_refuses(snapshot(), rule)
 
+    def rule(self, name: str) -> str:
+        """The rule for which the host refused it, whichever that was."""
+        said = self._verdicts.get(self._thrown[name][0], "accepted")
+        found = re.search(r"\[([a-z0-9-]+)\]", said)
+        assert found, said
+        return found[1]
+
     @cached_property
     def _verdicts(self) -> dict[str, str]:
         return self.doors.verdicts(self._brought)

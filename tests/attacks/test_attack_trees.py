@@ -45,7 +45,7 @@ TREES: dict[str, tuple[str, list[Row], str]] = {
     "git and dots and spaces": ("name-end", [f(".git . .")], "hasDotgit"),
     "git as a stream": ("name-character", [f(".git::$INDEX_ALLOCATION")], "hasDotgit"),
     "git as another stream": ("name-character", [f(".git:x")], "hasDotgit"),
-    "git behind a backslash": ("name-character", [f("x\\.git")], ""),
+    "git behind a backslash": ("name-character", [f("x\\.git")], "hasDotgit"),
     "git with a zero width non-joiner": ("name-code-point", [f(".g\u200cit")], "hasDotgit"),
     "git behind a byte order mark": ("name-code-point", [f("\ufeff.git")], "hasDotgit"),
     "git from right to left": ("name-code-point", [f(".\u202egit")], "hasDotgit"),
@@ -60,10 +60,9 @@ TREES: dict[str, tuple[str, list[Row], str]] = {
     "the directory itself": ("name-dots", [f(".")], "hasDot"),
     "a path": ("name-slash", [f("a/b")], "fullPathname"),
     "a way up": ("name-slash", [f("../../ledger/policy.yaml")], "fullPathname"),
-    "no name": ("tree-entry", [f("")], "emptyName"),
     # what is no file
     "a symbolic link": ("symbolic-link", [f("link", "120000")], ""),
-    "a submodule": ("submodule", [("160000", "module", "1" * 40)], ""),
+    "a submodule": ("submodule", [("160000", "module", "tip")], ""),
     "an empty directory": ("empty-directory", [("40000", "empty", EMPTY_TREE)], ""),
     "an empty directory beside a file": ("empty-directory", [f("a"), ("40000", "empty", EMPTY_TREE)], ""),
     "a file that a group may write": ("mode", [f("file", "100664")], ""),
@@ -148,11 +147,15 @@ HONEST = (
 
 
 def boxed(doors: Doors, entries: Sequence[Row], at: str = "domains/alice/box") -> str:
-    """The newest snapshot's tree with a directory of these entries; `box` for an object is an honest directory."""
+    """The newest snapshot's tree with a directory of these entries.
+
+    `box` for an object is an honest directory, `tip` the newest snapshot.
+    """
     forge.write_object(doors.bench, "blob", b"hello\n")
     forge.write_object(doors.bench, "tree", b"")
     box = forge.raw_tree(doors.bench, [f("file")])
-    rows = [(mode, name, box if oid == "box" else oid) for mode, name, oid in entries]
+    known = {"box": box, "tip": doors.tip}
+    rows = [(mode, name, known.get(oid, oid)) for mode, name, oid in entries]
     held = forge.files(doors.bench, doors.tip)
     return forge.tree_of(doors.bench, {**held, at: ("40000", forge.raw_tree(doors.bench, rows))})
 
@@ -206,15 +209,16 @@ def founded(doors: Doors, entries: Sequence[Row]) -> None:
 
 
 def boxed_in(doors: Doors, commit: str, entries: Sequence[Row]) -> str:
+    """The tree of another commit with that directory."""
     held = forge.files(doors.bench, commit)
     box = forge.git(doors.bench, "rev-parse", f"{boxed(doors, entries)}:domains/alice/box").decode().strip()
     return forge.tree_of(doors.bench, {**held, "domains/alice/box": ("40000", box)})
 
 
 def test_what_is_nearly_the_same_and_honest_is_accepted(doors: Doors) -> None:
-    entries = sorted((f(name) for name in HONEST), key=lambda row: str(row[1]).encode())
-    entries.append(("40000", "\U0001f5c4", "box"))
-    proposal = doors.proposed(doors.world.alice, boxed(doors, [*entries, f("\U0001f680", "100755")]))
+    entries = [*(f(name) for name in HONEST), ("40000", "box", "box"), f("run", "100755")]
+    entries.sort(key=lambda row: str(row[1]).encode())
+    proposal = doors.proposed(doors.world.alice, boxed(doors, entries))
     doors.host_takes(proposal, "refs/proposals/alice/honest")
     doors.consumer_takes(doors.snapshot(proposal))
     founded(doors, entries)
@@ -259,6 +263,8 @@ def test_no_proposal_brings(pathed: Thrown, name: str) -> None:
     pathed.refused(name, PATHS[name][0])
 
 
+ANYWHEN = "Ledger-Reorder: any\n"
+
 CONFLICTS: dict[str, tuple[dict[str, forge.Content | None], dict[str, forge.Content | None]]] = {
     "a file where a directory is": ({"shared/a/b": b"one\n"}, {"shared/a": b"two\n"}),
     "a directory where a file is": ({"shared/a": b"one\n"}, {"shared/a/b": b"two\n"}),
@@ -272,7 +278,7 @@ def test_two_honest_changes_do_not_become(world: World, name: str) -> None:
     first, second = CONFLICTS[name]
     rule = "names-alike" if "twin" in name else "file-directory-conflict"
     doors = Doors(world)
-    one, other = doors.proposal(world.alice, first), doors.proposal(world.james, second, base=doors.tip)
+    one, other = doors.proposal(world.alice, first), doors.proposal(world.james, second, "A change\n\n" + ANYWHEN)
     doors.consumer_takes(doors.snapshot(other))
     doors.queue(one, "proposals/alice/first")
     doors.emit()
@@ -280,8 +286,8 @@ def test_two_honest_changes_do_not_become(world: World, name: str) -> None:
     doors.consumer_refuses(doors.waved_through(other), rule)
 
 
-def test_objects_that_are_missing_or_of_another_kind_are_no_tree(doors: Doors) -> None:
-    """No git would push these; a consumer's repository may hold them all the same."""
+def test_what_no_git_would_push_is_no_tree(doors: Doors) -> None:
+    """Objects that are missing, of another kind or cut off: a consumer's repository may hold them all the same."""
     box = forge.raw_tree(doors.bench, [f("file")])
     for rule, entry in (
         ("missing-object", ("40000", "missing", "1" * 40)),
@@ -290,6 +296,8 @@ def test_objects_that_are_missing_or_of_another_kind_are_no_tree(doors: Doors) -
         ("object-kind", f("directory", oid=box)),
         ("object-kind", ("40000", "file", BLOB)),
         ("object-kind", ("40000", "commit", doors.tip)),
+        ("tree-entry", f("")),
+        ("tree-entry", f("cut off", oid=BLOB[:38])),
     ):
         proposal = doors.proposed(doors.world.alice, boxed(doors, [entry]))
         doors.consumer_refuses(doors.waved_through(proposal), rule)
