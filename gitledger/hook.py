@@ -1,7 +1,8 @@
 """What a host's hooks run (spec 11): `python -m gitledger.hook pre-receive` or `post-receive`.
 
-`pre-receive` decides the whole push, writes nothing, and says what became of it in sentences that the pusher reads
-behind `remote:`; `post-receive` makes tags and clears decided refs, which the next run finishes where one was killed.
+`pre-receive` takes away the locks that a killed git left, decides the whole push, writes nothing, and says what became
+of it in sentences that the pusher reads behind `remote:`; `post-receive` makes tags and clears decided refs, which the
+next run finishes where one was killed.
 Whatever goes wrong is a sentence, and a push that can't be decided is refused.
 
 A hook stands between a person and the prompt: everything is imported only when it is needed.
@@ -60,7 +61,9 @@ def pre_receive(lines: Sequence[Pushed]) -> int:
     if not lines:
         raise Usage("nothing-pushed", "git says on standard input what is pushed, and it says nothing")
     updates = [Update(*line) for line in lines]
-    decision = decide(Place.of(Store.quarantined()), updates, int(time.time()))
+    store = Store.quarantined()
+    store.clear_stale_locks()  # git would stumble over them once the push is decided
+    decision = decide(Place.of(store), updates, int(time.time()))
     for accepted in decision.accepted:
         _say(_accepted(accepted))
     if decision.refused:

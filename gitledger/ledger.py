@@ -22,7 +22,7 @@ from functools import cached_property
 from pathlib import Path
 
 from gitledger.documents.certificate import Record
-from gitledger.errors import Refused
+from gitledger.errors import Malformed, Refused
 from gitledger.objects.codec import Commit, Tag, digest
 from gitledger.objects.store import Store
 from gitledger.objects.trees import Tree
@@ -76,7 +76,7 @@ class Ledger:
             return False
         try:
             self._place.row(named)
-        except Refused:
+        except (Refused, Malformed):
             return False
         return True
 

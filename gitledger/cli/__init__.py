@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from functools import wraps
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Final, NoReturn, TextIO
@@ -16,11 +18,12 @@ import typer
 
 from gitledger.cli import authority, consumer, domain, host, output, proposer, witness
 from gitledger.cli.options import At
-from gitledger.errors import LedgerError
+from gitledger.errors import LedgerError, Usage
 
 INTERRUPTED: Final = 130
 
 _SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
+_NAMES_A_FILE: Final = ("at", "key", "url")
 
 app = typer.Typer(
     name="gitledger",
@@ -69,6 +72,25 @@ def demo(
     play(directory)
 
 
+def _in_unicode(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, which refuses text that is not UTF-8; where a file is named, any bytes may stand."""
+
+    @wraps(command)
+    def checked(**arguments: object) -> None:
+        for name, value in arguments.items():
+            texts = value if isinstance(value, list) else [value]
+            if name not in _NAMES_A_FILE and any(isinstance(text, str) and _is_foreign(text) for text in texts):
+                raise Usage("not-utf-8", f"{name.replace('_', '-')} is not in UTF-8", "write it in UTF-8")
+        command(**arguments)
+
+    return checked
+
+
+def _is_foreign(text: str) -> bool:
+    """Whether it holds bytes that Python could not read as UTF-8."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
 for _group, _commands in (
     (app, (host.init, consumer.clone, consumer.fetch, consumer.status, consumer.verify, consumer.log, consumer.show)),
     (app, (consumer.pin, consumer.allowed_signers, proposer.propose, proposer.proposals, proposer.withdraw)),
@@ -77,7 +99,7 @@ for _group, _commands in (
     (_hooks, (host.install, host.check)),
 ):
     for _command in _commands:
-        _group.command(context_settings=_SETTINGS)(_command)
+        _group.command(context_settings=_SETTINGS)(_in_unicode(_command))
 app.add_typer(_domain)
 app.add_typer(_hooks)
 

@@ -58,6 +58,7 @@ def clone(
             url, directory, anchor, known=passed, domain=as_domain, progress=meter.step, watch=meter.watch
         )
     newest = place.verified
+    say_unknown_format(place)
     if as_json:
         output.as_json(
             {
@@ -90,6 +91,7 @@ def fetch(as_json: Json = False, at: At = None) -> None:
 
     report = bring_in(place_here())
     newest = report.place.verified.name
+    say_unknown_format(report.place)
     if as_json:
         output.as_json(_report_json(report))
     else:
@@ -114,6 +116,7 @@ def status(key: Key = None, as_json: Json = False, at: At = None) -> None:
     from gitledger.roles.status import status as status_of
 
     place = place_here()
+    say_unknown_format(place)
     said = status_of(place, key_at_hand(place, key))
     if as_json:
         output.as_json(report.status_json(said, place.anchor))
@@ -139,8 +142,10 @@ def verify(
     """
     from gitledger.roles import consumer
 
+    place = place_here()
     with output.progress("Verifying from genesis") as meter:
-        found = consumer.verify(place_here(), snapshot, from_genesis=from_genesis, progress=meter.step)
+        found = consumer.verify(place, snapshot, from_genesis=from_genesis, progress=meter.step)
+    say_unknown_format(place)
     if as_json:
         output.as_json(
             {
@@ -230,6 +235,14 @@ def allowed_signers(at: At = None) -> None:
     from gitledger.roles import consumer
 
     sys.stdout.write(consumer.allowed_signers(place_here().verified))
+
+
+def say_unknown_format(place: Place) -> None:
+    """Say it where the newest verified snapshot has a format that this software does not know (spec 7)."""
+    try:
+        place.verified.state.must_be_known_format()
+    except Refused as error:
+        output.remark(error)
 
 
 def bring_in(place: Place) -> FetchReport:

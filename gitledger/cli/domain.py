@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -51,7 +49,7 @@ def new(
     if place.verified.state.manifest(domain) is not None:
         raise Refused("domain-taken", f"the domain {domain} is registered already", f"gitledger domain show {domain}")
     manifest = role.found_domain(domain, signer.key)
-    _bring(place, manifest, f"Register {domain}", key, propose=propose)
+    _bring(place, manifest, f"Register {domain}", key, propose=propose, new=True)
 
 
 def add_key(
@@ -139,41 +137,28 @@ def prove(domain: Named = None, key: Key = None, at: At = None) -> None:
     sys.stdout.write(role.prove(place, signer_for(place, key), _domain(place, domain, key)))
 
 
-def _bring(place: Place, manifest: Manifest, message: str, key: str | None, *, propose: bool) -> None:
-    """Stage the manifest, or propose it; where it can't be proposed, the checkout is as it was."""
+def _bring(
+    place: Place, manifest: Manifest, message: str, key: str | None, *, propose: bool, new: bool = False
+) -> None:
+    """Stage the manifest, or propose it; where it can't be proposed, the checkout is as it was.
+
+    `new` says that the checkout must not have one yet.
+    """
     from gitledger.roles import proposer as role
     from gitledger.rules.state import manifest_path
 
     path = manifest_path(manifest.domain_id)
     if not propose:
-        role.stage(place, path, manifest.render())
+        role.stage(place, path, manifest.render(), new=new)
         output.say(f"Staged: {path}")
         output.say("To propose it:")
         output.command(f'gitledger propose -m "{message}"')
         return
     signer = signer_for(place, key)
-    with _restored(place, path):
-        role.stage(place, path, manifest.render())
+    with role.restored(place, path):
+        role.stage(place, path, manifest.render(), new=new)
         done = proposer.make(place, signer, message)
     proposer.say_proposed(done)
-
-
-@contextmanager
-def _restored(place: Place, path: str) -> Iterator[None]:
-    """Put file and index back as they were where what is done with them fails."""
-    file = place.store.work_tree / path if place.store.work_tree else None
-    before = file.read_bytes() if file and file.exists() else None
-    staged = place.store.git("ls-files", "--stage", "-z", "--", path).stdout
-    try:
-        yield
-    except BaseException:
-        if file is not None and before is not None:
-            file.write_bytes(before)
-        elif file is not None:
-            file.unlink(missing_ok=True)
-        place.store.git("update-index", "--force-remove", "--", path)
-        place.store.git("update-index", "-z", "--index-info", input=staged)
-        raise
 
 
 def _arguments(named: list[str], *names: str) -> tuple[str | None, list[str]]:

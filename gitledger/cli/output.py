@@ -129,6 +129,11 @@ def failure(error: LedgerError) -> None:
     command(error.mend, error=True)
 
 
+def remark(error: LedgerError) -> None:
+    """Say an error that stops nothing, and what mends it, in one line on standard error."""
+    note(("gitledger:", f"bold {WAITS}"), f" {error}; {error.mend}")
+
+
 def plain(text: str) -> str:
     """`text` without anything that a terminal obeys: such characters are shown by their number."""
     return "".join(_shown(character) for character in text)

@@ -19,7 +19,9 @@ LARGEST_NUMBER: Final = (1 << 63) - 1
 LONGEST_SECONDS: Final = 253402300799
 """The greatest time that a ledger can say (spec 1), so no duration is longer."""
 
-_DOMAIN: Final = r"(?!(?:any|draft|true|false|[0-9]+)$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN: Final = (
+    r"(?!(?:any|draft|true|false|con|prn|aux|nul|(?:com|lpt)[0-9]|[0-9]+)$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+)
 _NUMBER: Final = r"(?:0|[1-9][0-9]{0,18})"
 _DIGEST: Final = r"sha256:[0-9a-f]{64}"
 # 43 characters hold 258 bits, a SHA-256 has 256: the last character's two lowest bits are zero.
@@ -133,6 +135,6 @@ def _domain_like(text: str, rule: str, what: str, example: str) -> str:
             rule,
             f"{shown(text)} is no {what}",
             "write 1 to 63 lower-case letters, digits and inner hyphens; not digits alone, "
-            f"and not any, draft, true or false: such as {example}",
+            f"and not any, draft, true, false or a device's name such as con: {example}, for example",
         )
     return text

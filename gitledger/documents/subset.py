@@ -46,8 +46,8 @@ _BARRED_MENDS: Final = {
 _MARKER = re.compile(r"^(?:%|(?:---|\.\.\.)(?=[ \n]|\Z))", re.MULTILINE)
 _PLAIN = re.compile(r"[A-Za-z0-9._/][A-Za-z0-9 ._/+=@:*-]*(?<!:)")
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,18}")
-# What may stand between two scalars; a ? there would announce a key.
-_BETWEEN = re.compile(r"(?:[ \n\[\]{},:-]+|#[^\n]*)*+")
+# What may stand between two scalars; a ? there would announce a key. A comment follows white space.
+_BETWEEN = re.compile(r"(?:[ \n\[\]{},:-]+|(?<![^ \n])#[^\n]*)*+")
 _COLON = re.compile(r" *:(?=[ \n]|\Z)")
 
 _QUOTE: Final = "Put the text in double quotes."

@@ -290,7 +290,9 @@ def _wrong_refs(git_dir: Path, role: Role, name: str) -> list[str]:
         problems.append(f"the checkout is on {branch} itself, which moves; run: git checkout --detach")
     loose = git_dir / branch
     if loose.is_file() and loose.read_bytes().startswith(b"ref:"):
-        problems.append(f"{branch} is a symbolic ref; run: {unguarded} symbolic-ref --delete {branch}")
+        newest = f"$({unguarded} tag -l '{name}@*' --sort=-v:refname | head -n 1)"
+        mend = f'{unguarded} symbolic-ref --delete {branch} && {unguarded} update-ref {branch} "{newest}"'
+        problems.append(f"{branch} is a symbolic ref; run: {mend}")
     places = (f"refs/{name}", f"refs/{name}@*", f"{branch}@*", f"refs/tags/{name}")
     for ref in _git(git_dir, "for-each-ref", "--format=%(refname)", *places).split():
         problems.append(f"{ref} is read where the ledger's is meant; run: {unguarded} update-ref -d {ref}")

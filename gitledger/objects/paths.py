@@ -5,7 +5,7 @@ and of no category Cc, Cf, Cs, Co, Zl or Zp, and none of ``\\ : * ? " < > |``; i
 ``..``, does not end in a dot or a space, holds no ``~`` before a digit; before its first dot, spaces at the
 end taken off, it is not the name of a device; and it is not ``.git``, ``.gitmodules`` or, below the root,
 ``.gitattributes``; all of this compared after case folding. No two siblings are equal under `fold`. A path
-is at most 4,096 bytes.
+is at most 1,000 bytes.
 
 So a checkout has the same files on every system, and no name means something else to git than to us.
 The verdict depends on no version of Python: see `unicode14`.
@@ -22,7 +22,9 @@ from gitledger.errors import Malformed, Refused
 from gitledger.objects import unicode14
 
 MAX_COMPONENT: Final = 255
-MAX_PATH: Final = 4096
+MAX_PATH: Final = 1000
+"""Systems take 1,024 (macOS) or 4,096 bytes (Linux) with a zero at the end: what is numbered can be checked out."""
+
 
 _FORBIDDEN = re.compile(r'[\\:*?"<>|]')
 _SHORT_NAME = re.compile(r"~[0-9]")
@@ -63,7 +65,7 @@ def fold(name: str) -> str:
 def check_path(path: str) -> None:
     """Check a path from the root of a tree, with ``/`` between its components (spec 3, Entries).
 
-    Raises Malformed or Refused as `check_component` does, and Refused for more than 4,096 bytes of UTF-8.
+    Raises Malformed or Refused as `check_component` does, and Refused for more than 1,000 bytes of UTF-8.
     """
     raw = path.encode("utf-8", "surrogatepass")
     if len(raw) > MAX_PATH:

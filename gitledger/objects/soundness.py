@@ -11,6 +11,7 @@ All of it is read from the files themselves: no process, no configuration but th
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -86,7 +87,19 @@ def _check_refs(common_dir: Path) -> None:
     for path in _files_below(common_dir / "refs" / "heads"):
         if path.is_symlink() or _content(path).startswith(b"ref:"):
             ref = path.relative_to(common_dir).as_posix()
-            raise Unsound("symbolic-branch", f"{ref} is a symbolic ref", f"git symbolic-ref --delete {ref}")
+            raise Unsound("symbolic-branch", f"{ref} is a symbolic ref", _made_plain(common_dir, ref))
+
+
+def _made_plain(common_dir: Path, ref: str) -> str:
+    """The commands that take a symbolic branch away and, where it is a ledger's, set it to its newest tag."""
+    past_guard, name = "git -c core.hooksPath=/dev/null", ref.removeprefix("refs/heads/")
+    commands = [f"{past_guard} symbolic-ref --delete {shlex.quote(ref)}"]
+    tags = f"refs/tags/{name}@"
+    loose = any(path.relative_to(common_dir).as_posix().startswith(tags) for path in _files_below(common_dir / "refs"))
+    if loose or f" {tags}".encode() in _content(common_dir / "packed-refs"):
+        newest = f"$(git tag -l {shlex.quote(name + '@') + '*'} --sort=-v:refname | head -n 1)"
+        commands.append(f'{past_guard} update-ref {shlex.quote(ref)} "{newest}"')
+    return "\n".join(commands)
 
 
 def _files_below(directory: Path) -> Iterator[Path]:

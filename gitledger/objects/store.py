@@ -34,8 +34,8 @@ Change = tuple[str, str | None, str | None]
 ABSENT: Final = "0" * 40
 """As the old value of a ref: it must not exist."""
 
-LARGEST: Final = 64 << 20
-"""How many bytes a commit, tag or tree has at most (spec 1)."""
+LARGEST: Final = {"commit": 16 << 20, "tag": 1 << 16, "tree": 64 << 20}
+"""How many bytes an object that is no blob has at most, by kind (spec 1)."""
 
 STALE_SECONDS: Final = 60
 """A lock on a ref that is older was left by a git that was killed; transactions take less than a second."""
@@ -111,8 +111,10 @@ class Store:
     def quarantined(cls) -> Store:
         """The repository of the hook that runs, with the objects that are being pushed; it can't be written.
 
-        Raises as `open` does.
+        Raises as `open` does, and Unsound (`namespace`) where git would set other refs than those it names to the hook.
         """
+        if os.environ.get("GIT_NAMESPACE"):
+            raise Unsound("namespace", "the push goes to a namespace, and a ledger has none", "unset GIT_NAMESPACE")
         try:
             git_dir = Path(os.environ.get("GIT_DIR", ".")).resolve()
             if not _is_git_dir(git_dir):
@@ -139,8 +141,10 @@ class Store:
         Raises Unsound where it is missing or damaged, Malformed where it is of another kind, or no blob and larger
         than `LARGEST` (spec 1): what others made is read into bounded memory.
         """
-        if kind != "blob" and self.size(oid)[1] > LARGEST:
-            raise Malformed("object-too-large", f"the {kind} {oid} has more than {LARGEST} bytes")
+        if kind != "blob" and self.size(oid)[1] > LARGEST[kind]:
+            raise Malformed(
+                "object-too-large", f"the {kind} {oid} has more than {LARGEST[kind]} bytes", "make it again, smaller"
+            )
         number, content = self._ask(self._read, oid)
         if number != _KINDS[kind]:
             raise Malformed("object-kind", f"{oid} stands where a {kind} must be, and is a {_NAMES[number]}")

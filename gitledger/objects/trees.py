@@ -175,7 +175,7 @@ class Tree:
     def files(self, prefix: str = "") -> Iterator[tuple[str, File]]:
         """Every file at or below the path `prefix` (empty: all), with its path from the root, sorted by path.
 
-        Raises Refused (`path-length`) instead of following a path of more than 4,096 bytes.
+        Raises Refused (`path-length`) instead of following a path of more than 1,000 bytes.
         """
         start = self.get(prefix) if prefix else self
         if isinstance(start, File):
@@ -208,10 +208,11 @@ class Tree:
                 _must_be_short(path)
                 if isinstance(before, File) or isinstance(after, File):
                     changes[path] = (_file(before), _file(after))
-                    if limit is not None and len(changes) > limit:
-                        _too_many(limit)
                 if isinstance(before, Tree) or isinstance(after, Tree):
                     stack.append((path + "/", _directory(before), _directory(after)))
+                # No directory is empty, so each that is still to be looked into holds a path that differs.
+                if limit is not None and len(changes) + len(stack) > limit:
+                    _too_many(limit)
         return dict(sorted(changes.items()))
 
     def apply(self, changes: Mapping[str, File | None]) -> Tree:

@@ -13,6 +13,7 @@ recent snapshot and its hash, too. What does not descend from the verified snaps
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import tempfile
 import time
@@ -126,7 +127,7 @@ def clone(
         place = _verify_first(place, _collect(place, _ORIGIN, watch=watch).tip, through, progress, now)
         _copy_schemas(place)
         layout.install_hooks(store.git_dir, role="clone", name=name)
-        store.git("checkout", "--quiet", "--detach", place.verified.oid)
+        _check_out(store, place.verified.oid, "name another DIR, where there is room and such names can be")
         place.establish()
     git_dir = directory.resolve() / ".git"
     layout.install_hooks(git_dir, role="clone", name=name)  # once more: they know the path they are at
@@ -223,20 +224,42 @@ def allowed_signers(snapshot: Snapshot) -> str:
 def pin(place: Place, named: str) -> str:
     """Detach the checkout at the snapshot `named`, `common@42`; returns its full name.
 
-    Raises Refused (`local-changes`) with git's own words where changes would be lost, what `Place.row` raises, Usage.
+    Raises Refused (`local-changes`) with git's own words where changes would be lost, Failed (`checkout-failed`) where it
+    fails otherwise, which leaves the checkout where it was; what `Place.row` raises, Usage.
     """
     row = place.row(named)
     if place.store.work_tree is None:
         raise Usage("no-work-tree", f"{place.store.git_dir} is bare: there is no checkout to move", "work in a clone")
-    done = place.store.git("checkout", "--quiet", "--detach", row.snapshot, check=False)
-    if done.returncode:
-        said = remotes.words(done.stderr)
+    name = f"{place.name}@{row.number}"
+    before = place.store.head()
+    try:
+        _check_out(place.store, row.snapshot, f"git show {name}:PATH   (reads a file of it without a checkout)")
+    except Failed:
+        if place.store.head() != before:
+            back = (before.removeprefix("refs/heads/"),) if before.startswith("refs/") else ("--detach", before)
+            place.store.git("checkout", "--quiet", *back, "--", check=False)
+        raise
+    return name
+
+
+def _check_out(store: Store, oid: str, mend: str) -> None:
+    """Detach the checkout at the commit `oid`. git moves HEAD and exits with 0 where it could not write a file.
+
+    Raises Refused (`local-changes`), Failed (`checkout-failed`), which ends in `mend`.
+    """
+    done = store.git("checkout", "--quiet", "--detach", oid, check=False)
+    said = [line.strip() for line in remotes.words(done.stderr)]
+    errors = [line for line in said if line.startswith(("error: ", "fatal: "))]
+    if not (done.returncode or errors):
+        return
+    told = " ".join(line.removeprefix("error: ").removeprefix("fatal: ") for line in said)
+    if "would be overwritten by checkout" in told or "would be removed by checkout" in told:
         raise Refused(
             "local-changes",
-            " ".join(line.strip().removeprefix("error: ") for line in said[:-2] or said),
-            "git stash   (or commit on a branch of your own), then again",
+            " ".join(line.removeprefix("error: ") for line in said[:-2] or said),
+            f"git stash{' -u' if 'untracked' in told else ''}   (or commit on a branch of your own), then again",
         )
-    return f"{place.name}@{row.number}"
+    raise Failed("checkout-failed", f"git can't check it out: {told or 'it says nothing'}", mend)
 
 
 def verify(
@@ -245,7 +268,7 @@ def verify(
     """Verify the snapshot `named` (None: the newest verified) on the one before it, or all up to it from genesis.
 
     From genesis it starts at the anchor alone and compares every tag; it repairs nothing but a damaged note of what is
-    verified. Raises what `advance` and `genesis` raise, Unsound (`tag-differs`).
+    verified, and tags that are missing. Raises what `advance` and `genesis` raise, Unsound (`tag-differs`).
     """
     if from_genesis:
         return _verify_all(place, named, progress)
@@ -311,6 +334,7 @@ def _verify_all(place: Place, named: str | None, progress: Progress) -> Snapshot
     reached, _ = ascent.climb(first, path, start=1, end=end, progress=progress)
     if damaged:
         place.advanced(reached)
+    place.settle("missing")
     _tags_must_agree(place, path, end)
     return reached
 
@@ -322,7 +346,9 @@ def _tags_must_agree(place: Place, path: ascent.Path, end: int) -> None:
             raise Unsound(
                 "tag-differs",
                 f"{place.tag(number)} is not {path[number]}, which is verified as {place.name}@{number}",
-                f"git -c core.hooksPath=/dev/null update-ref {place.tag(number)} {path[number]}",
+                f"gitledger hooks install {shlex.quote(str(place.store.git_dir))}"
+                if place.role == "host"
+                else f"git -c core.hooksPath=/dev/null update-ref {place.tag(number)} {path[number]}",
             )
 
 

@@ -124,10 +124,10 @@ def decide(place: Place, updates: Sequence[Update], now: int) -> Decision:
             f"{place.branch} holds the ledger {trusted.state.ledger_id}, this host was made for {place.anchor}",
             "restore the branch from a mirror or a clone",
         )
-    push = _Push(place, updates)
+    push = _Push(place, updates, now)
     push.each(updates, lambda update: _must_be_in_table(place, trusted.state, update, updates))
     snapshots = [update for update in push.sound if update.ref == place.branch]
-    push.each(snapshots, lambda update: push.advance(update, trusted, now))
+    push.each(snapshots, lambda update: push.advance(update, trusted))
     if not push.refused:
         push.enter((push.newest or trusted).state)
     return push.decision()
@@ -136,8 +136,9 @@ def decide(place: Place, updates: Sequence[Update], now: int) -> Decision:
 class _Push:
     """A push while it is being decided: what was refused so far, and the queue as it would be."""
 
-    def __init__(self, place: Place, updates: Sequence[Update]) -> None:
+    def __init__(self, place: Place, updates: Sequence[Update], now: int) -> None:
         self.place = place
+        self.now = now
         self.store = place.store
         self.updates = updates
         self.refused: list[tuple[str, LedgerError]] = []
@@ -168,12 +169,12 @@ class _Push:
     def decision(self) -> Decision:
         return Decision((), tuple(self.refused)) if self.refused else Decision(tuple(self.accepted), ())
 
-    def advance(self, update: Update, trusted: Snapshot, now: int) -> None:
+    def advance(self, update: Update, trusted: Snapshot) -> None:
         """Snapshots, one or many: from the newest one forward by first parents, each through `advance`."""
         newest = trusted
         for oid in _descent(self.store, trusted, update.new):
             newest = advance(newest, oid)
-            if newest.seconds > now + AHEAD:
+            if newest.seconds > self.now + AHEAD:
                 raise Refused(
                     "ahead-of-clock",
                     f"{newest.name} is dated more than a day ahead of this host's clock, and no later snapshot could "
@@ -246,11 +247,11 @@ class _Push:
         """A ref is replaced by a tip of the same domain, not older; before it is registered, by the same key."""
         before = Commit.parse(self.store.read(update.old, "commit"))
         if tip.seconds < before.committer.seconds:
-            raise Refused(
-                "replaces-newer",
-                f"what is on {update.ref} was committed later than {tip.oid[:12]}",
-                "git commit --amend -S --no-edit   (dates it anew; another topic would do as well)",
-            )
+            mend = "git commit --amend -S --no-edit   (dates it anew; another topic would do as well)"
+            if before.committer.seconds > self.now:  # to date it anew would not do
+                other = f"refs/proposals/{domain}/{update.ref.rpartition('/')[2][:98]}-2"
+                mend = f"git push origin {tip.oid}:{other}   (another topic: what is there is dated in the future)"
+            raise Refused("replaces-newer", f"what is on {update.ref} was committed later than {tip.oid[:12]}", mend)
         if self.state.manifest(domain) is None and proposal.read(self.store, update.old).key != tip.key:
             raise Refused(
                 "replaces-another-key",
@@ -350,6 +351,8 @@ def _must_be_in_table(place: Place, state: State, update: Update, updates: Seque
         raise _outside(place, state, update)
     if update.new == ABSENT:
         withdraw = f"gitledger withdraw {update.old}   (takes a proposal back)" if PROPOSAL_REF.fullmatch(ref) else ""
+        if place.store.resolve(ref) is None:
+            raise Refused("deletion", "there is no such ref here, and nothing goes by a push", "gitledger proposals")
         raise Refused("deletion", "nothing goes by a push: the host clears what is decided", withdraw)
     if sum(other.ref == ref for other in updates) > 1:
         raise Refused("ref-twice", "it stands twice in the push", "push it once")

@@ -7,6 +7,7 @@ missing. What a push may bring is decided in `gate.py`; what follows from it is 
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -135,7 +136,7 @@ def install(directory: Path, *, progress: Progress = lambda done, of: None) -> P
     if store.head() != place.branch:
         store.git("-c", "core.hooksPath=/dev/null", "symbolic-ref", "HEAD", place.branch)
     place.establish()
-    settle(place, int(time.time()))
+    settle(place, int(time.time()), "all")
     return place
 
 
@@ -146,8 +147,7 @@ def check(directory: Path) -> list[str]:
         raise Usage("not-a-host", f"{directory} is a consumer's clone", "name the bare repository")
     problems: list[str] = []
     try:
-        place.store.clear_stale_locks()
-        settle(place, int(time.time()))
+        settle(place, int(time.time()), "missing")
         _must_follow(place, place.verified)
     except LedgerError as error:
         problems.append(f"{error}; {error.mend}" if error.mend else str(error))
@@ -200,12 +200,13 @@ def _must_follow(place: Place, newest: Snapshot) -> None:
         if match is None or int(match[1]) > newest.number:
             raise _stray(place, ref, "is no snapshot of this ledger")
         if newest.state.line.row(place.store, int(match[1])).snapshot != oid:
-            raise _stray(place, ref, "names another commit than the line does")
+            raise _stray(place, ref, "names another commit than the line does", remade=True)
 
 
-def _stray(place: Place, ref: str, what: str) -> Unsound:
-    return Unsound(
-        "stray-ref",
-        f"{ref} {what}",
-        f"git -C {place.store.git_dir} -c core.hooksPath=/dev/null update-ref -d {ref}",
-    )
+def _stray(place: Place, ref: str, what: str, *, remade: bool = False) -> Unsound:
+    """`remade` says that `install` sets it right, on a host; in what is to become one nothing is moved."""
+    where = shlex.quote(str(place.store.git_dir))
+    mend = f"git -C {where} -c core.hooksPath=/dev/null update-ref -d {shlex.quote(ref)}"
+    if remade and (place.directory / "ledger.json").exists():
+        mend = f"gitledger hooks install {where}"
+    return Unsound("stray-ref", f"{ref} {what}", mend)

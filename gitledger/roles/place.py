@@ -27,6 +27,7 @@ INCOMING = "refs/gitledger/incoming/"
 QUEUES = ("refs/proposals/", "refs/endorsements/", "refs/refusals/")
 
 Role = Literal["host", "clone"]
+Looked = Literal["newest", "missing", "all"]
 
 
 @dataclass(frozen=True)
@@ -121,21 +122,27 @@ class Place:
         place.settle()
         return place
 
-    def settle(self) -> None:
-        """Make branch and tags follow the verified snapshot, in one transaction; finishes what was interrupted."""
+    def settle(self, tags: Looked = "newest") -> None:
+        """Make branch and tags follow the verified snapshot, in one transaction; finishes what was interrupted.
+
+        `tags` says how far that goes: down from the `newest` to one that is right, which is all that an interruption
+        leaves; all that are `missing`; or `all`, those that name another commit than the line does as well.
+        """
         snapshot = self.verified
-        refs = {ref: self.store.resolve(ref) for ref in (self.branch, self.tag(snapshot.number))}
-        if set(refs.values()) == {snapshot.oid}:
+        head = self.store.resolve(self.branch)
+        if tags == "newest" and head == self.store.resolve(self.tag(snapshot.number)) == snapshot.oid:
             return
-        tags = self.store.refs("refs/tags/")
+        present = self.store.refs("refs/tags/")
         missing: list[tuple[str, str | None, str | None]] = []
         for number in range(snapshot.number, -1, -1):
             row = snapshot.state.line.row(self.store, number)
-            if tags.get(self.tag(number)) == row.snapshot:
+            found = present.get(self.tag(number))
+            if found == row.snapshot and tags == "newest":
                 break
-            missing.append((self.tag(number), row.snapshot, None))
+            if found is None or (found != row.snapshot and tags != "missing"):
+                missing.append((self.tag(number), row.snapshot, None))
         missing.reverse()  # oldest first: whatever a crash leaves undone is above what is done
-        if refs[self.branch] != snapshot.oid:
+        if head != snapshot.oid:
             missing.append((self.branch, snapshot.oid, None))
         if missing:
             self.store.update(missing)

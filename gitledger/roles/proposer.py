@@ -6,13 +6,16 @@ what the host would say.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from gitledger.documents.manifest import PROOF_NAMESPACE, Manifest, ManifestKey, Role, proof_message
-from gitledger.documents.names import check_domain
+from gitledger.documents.names import check_domain, shown
 from gitledger.errors import Failed, Refused, Usage
 from gitledger.exchange import remotes
 from gitledger.objects.codec import Ident, compose_commit, paragraphs, sign_commit
@@ -57,6 +60,8 @@ def propose(
     """
     store, state = place.store, place.verified.state
     _must_have_work_tree(place)
+    if topic is not None:
+        _checked_topic(topic)
     base = _head(place)
     tree = _staged(place, base)
     content = Tree.load(store, tree, like=state.tree).digest
@@ -69,9 +74,7 @@ def propose(
         transition = apply(state, one)
         state = transition.after
     branch = _branch(place, topic or "", message)
-    ref = f"refs/proposals/{transition.who.domain}/{branch.rpartition('/')[2]}"
-    if not queue.PROPOSAL_REF.fullmatch(ref):
-        raise Usage("topic", f"{branch.rpartition('/')[2]!r} is no topic", "--topic fix-typo")
+    ref = f"refs/proposals/{transition.who.domain}/{_checked_topic(branch.rpartition('/')[2])}"
     said = _push(place, remote, {ref: oid}, force=True) if push else ""
     store.update([(f"refs/heads/{branch}", oid, None)], message=f"propose: {line[-1].summary}")
     store.git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
@@ -131,13 +134,66 @@ def prove(place: Place, signer: Signer, domain: str) -> str:
     return signer.sign(proof_message(place.anchor, domain), PROOF_NAMESPACE).decode()
 
 
-def stage(place: Place, path: str, text: str) -> Path:
-    """Write `text` to `path` (as in the tree) in the work tree and stage it; returns the file."""
+def stage(place: Place, path: str, text: str, *, new: bool = False) -> Path:
+    """Write `text` to `path` (as in the tree) in the work tree and stage it; returns the file.
+
+    `new` says that there must be no file yet. Nothing is written through a symbolic link, nor to what is no file; where
+    it fails, file and index are as they were. Raises Refused (`not-a-file`, `manifest-exists`), Failed, Usage.
+    """
+    with restored(place, path) as file:
+        if new and file.exists():
+            raise Refused(
+                "manifest-exists",
+                f"there is a file {path} in the checkout already",
+                f"git add {path} && gitledger propose -m MESSAGE   (proposes it as it is), or begin anew: rm {path}",
+            )
+        file.parent.mkdir(parents=True, exist_ok=True)
+        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)
+        with open(opened, "w", encoding="utf-8") as written:
+            written.write(text)
+        place.store.git("add", "--", path)
+    return file
+
+
+@contextmanager
+def restored(place: Place, path: str) -> Iterator[Path]:
+    """The file at `path` of the work tree; it and its index entry are put back where what is done with them fails.
+
+    Raises Refused (`not-a-file`) where it is no file, or is behind a symbolic link.
+    """
+    file = _file(place, path)
+    before = file.read_bytes() if file.exists() else None
+    above = [file.parent, file.parent.parent]
+    made = [directory for directory in above if not directory.exists()]
+    staged = place.store.git("ls-files", "--stage", "-z", "--", path).stdout
+    try:
+        yield file
+    except BaseException:
+        if before is None:
+            file.unlink(missing_ok=True)
+        elif file.read_bytes() != before:
+            file.write_bytes(before)
+        for directory in made:
+            if directory.exists():
+                directory.rmdir()
+        place.store.git("update-index", "--force-remove", "--", path)
+        place.store.git("update-index", "-z", "--index-info", input=staged)
+        raise
+
+
+def _file(place: Place, path: str) -> Path:
+    """The file at `path` below the work tree, if it is one or may become one: no link on the way leads elsewhere."""
     root = _must_have_work_tree(place)
     file = root / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
-    place.store.git("add", "--", path)
+    for at in (*reversed(file.relative_to(root).parents[:-1]), Path(path)):
+        try:
+            mode = (root / at).lstat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            break
+        wanted, what = (stat.S_ISREG, "file") if at == Path(path) else (stat.S_ISDIR, "directory")
+        if not wanted(mode):
+            found = "a symbolic link" if stat.S_ISLNK(mode) else f"no {what}"
+            raise Refused("not-a-file", f"{at} is {found} in the checkout, and is left alone", f"mv {at} ELSEWHERE")
     return file
 
 
@@ -181,9 +237,12 @@ def _head(place: Place) -> str:
 def _staged(place: Place, base: str) -> str:
     written = place.store.git("write-tree", check=False)
     if written.returncode:
-        raise Refused(
-            "unmerged", f"the index can't be committed: {written.stderr.decode(errors='replace').strip()}", "git status"
-        )
+        said = remotes.words(written.stderr)
+        told = "; ".join(line.removeprefix("error: ").removeprefix("fatal: ") for line in said[:2])
+        what = f"the index can't be committed: {told or 'git says nothing'}"
+        if any(line.endswith(": unmerged") or ": unmerged (" in line for line in said):
+            raise Refused("unmerged", what, "git status   (shows what is to be merged), git add PATH, then again")
+        raise Failed("index", what, "rm -f .git/index && git reset   (your files stay), git add PATH, then again")
     tree = written.stdout.decode().strip()
     if tree == place.store.git("rev-parse", f"{base}^{{tree}}").stdout.decode().strip():
         raise Refused("nothing-staged", "nothing is staged: the index is as HEAD has it", "git add PATH, then again")
@@ -203,6 +262,17 @@ def _with_trailers(message: str, content: str, permit: Permit | None, salt: int 
     parts = paragraphs(text)
     shared = len(parts) > 1 and all(_TRAILER.fullmatch(line) for line in parts[-1])
     return text + ("\n" if shared else "\n\n") + "\n".join(lines) + "\n"
+
+
+def _checked_topic(topic: str) -> str:
+    if not queue.PROPOSAL_REF.fullmatch(f"refs/proposals/a/{topic}"):
+        raise Usage(
+            "topic",
+            f"{shown(topic)} is no topic",
+            "write 1 to 100 lower-case letters, digits and .-_, a letter or digit first, without .. and not ending in "
+            ". or .lock: --topic fix-typo, for example",
+        )
+    return topic
 
 
 def _branch(place: Place, topic: str, message: str) -> str:

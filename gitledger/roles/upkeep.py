@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gitledger.objects.store import Store
+    from gitledger.roles.place import Looked
     from gitledger.rules.queue import Queue
     from gitledger.rules.state import State
 
@@ -30,24 +31,27 @@ _ORPHANED: Final = 86400
 _TRIES: Final = 5
 
 
-def settle(place: Place, now: int) -> None:
+def settle(place: Place, now: int, tags: Looked = "newest") -> None:
     """Make the tags that are missing on the host `place`, and clear what is decided, at `now` in seconds.
+
+    `tags` is as in `Place.settle`. Locks on refs that a killed git left are taken away first.
 
     Raises Unsound or Failed where the host can't be relied on, or can't be written.
     """
     place = Place(place.store, place.role, place.anchor, place.name)  # reads `verified` anew
     newest = place.verified
-    _make_tags(place)
+    place.store.clear_stale_locks()
+    _make_tags(place, tags)
     refs = place.queue_refs()
     _remove(place.store, _decided(newest.state, refs, now))
     write_durably(place.directory / settled.FILE, newest.oid + "\n")
 
 
-def _make_tags(place: Place) -> None:
+def _make_tags(place: Place, tags: Looked) -> None:
     """Another hook may be making the same tags, which are there at the next look; a killed one may have left locks."""
     for tried in range(1, _TRIES + 1):
         try:
-            place.settle()
+            place.settle(tags)
         except Failed:
             if tried == _TRIES:
                 raise

@@ -91,6 +91,8 @@ def emit(
         _must_be_first(place, journal, first_here)
         unpublished = _unpublished(place, journal)
         newest = unpublished[-1] if unpublished else place.verified
+        if not unpublished:
+            newest.state.must_be_known_format()
         must_be_witness(newest.state, signer)
         emission = _Emission(place, newest, signer, seconds, progress)
         waiting = _chosen(newest.state, place, only)

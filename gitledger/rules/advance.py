@@ -71,7 +71,7 @@ def genesis(objects: Objects, oid: str, anchor: str) -> Snapshot:
     with about(f"{entry.name}@0"):
         if commit.parents:
             raise Refused("wrong-parent", "genesis has no parent")
-        state = State(objects, anchor, entry.name, 0, Tree.load(objects, commit.tree), Line.ending(row_of(oid, commit)))
+        state = State(objects, anchor, entry.name, 0, Tree.load(objects, commit.tree), Line.ending(Row(0, oid, "", 0)))
         _must_be_founded(state)
         _must_be_composed(commit, snapshot.founding(state, commit.committer.seconds))
         _must_be_signed_by(commit, state, state.witness)
@@ -137,12 +137,7 @@ def _must_be_signed_by(commit: Commit, state: State, witness: Witness) -> None:
 def _must_be_founded(state: State) -> None:
     """Genesis declares itself: its tree is complete and valid by section 3, with nothing else under ledger/."""
     state.tree.check()
-    attributes = state.tree.get(ATTRIBUTES)
-    if (
-        not isinstance(attributes, File)
-        or attributes.mode != 0o100644
-        or state.tree.read(ATTRIBUTES) != ATTRIBUTES_CONTENT
-    ):
+    if state.tree.get(ATTRIBUTES) != File.of(ATTRIBUTES_CONTENT):
         raise Refused("attributes", f"{ATTRIBUTES} holds exactly {ATTRIBUTES_CONTENT!r}, with mode 100644")
     if state.ledger.name != state.name or state.ledger.format != FORMAT:
         raise Refused("ledger-file", f"{LEDGER} says {state.ledger.name}, format {state.ledger.format}")
@@ -172,6 +167,6 @@ def _founding_records(state: State) -> set[str]:
             if path in paths:
                 raise Refused("key-of-another-domain", f"{key.key_id} stands in two manifests")
             paths.add(path)
-            if state.tree.read(path) != Record.made(key.public, domain).encode():
+            if state.tree.get(path) != File.of(Record.made(key.public, domain).encode()):
                 raise Refused("genesis-record", f"{path} is not the record of {key.key_id} of {domain}, without salts")
     return paths

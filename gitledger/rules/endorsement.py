@@ -36,7 +36,8 @@ class Demand:
         lack = max(self.count - len(have), len(self.including - have))
         if lack == 0:
             return 0, ()
-        among = self.including - have if len(have) >= self.count else {domain for domain, _ in self.electors} - have
+        entering = self.including - have
+        among = entering if len(entering) == lack else {domain for domain, _ in self.electors} - have
         return lack, tuple(sorted(among))
 
 
@@ -56,7 +57,7 @@ def electors(policy: Policy) -> frozenset[tuple[str, str]]:
 
 def quorum(policy: Policy, why: str) -> Demand:
     """What the policy's whole quorum must endorse."""
-    return Demand(why, policy.threshold, electors(policy))
+    return some(policy, policy.threshold, why)
 
 
 def some(policy: Policy, count: int, why: str) -> Demand:

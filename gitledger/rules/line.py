@@ -100,11 +100,10 @@ class Line:
         if (row := self.found(oid)) is not None:
             return row
         floor = floor if floor >= 0 else self._floor(objects, oid)
-        while self._lowest > floor:
-            row = self._descend(objects)
-            if row.proposal == oid:
-                return row
-        return None
+        if floor > self.tip:
+            return None
+        self.row(objects, floor)  # now every row above it was read, here or on the way to the floor
+        return self.found(oid)
 
     @property
     def _lowest(self) -> int:
@@ -125,31 +124,32 @@ class Line:
         return None
 
     def _floor(self, objects: Objects, oid: str) -> int:
-        """The number of the snapshot that the proposal's line is based on; above the tip where it is on none."""
-        while True:
+        """The number of the snapshot that the proposal's line is based on; above the tip where it is on none.
+
+        What calls itself a snapshot and is none of this line may yet be a proposal: anyone writes what they like into
+        a message. Whatever was accepted stands on accepted proposals alone, at most one a snapshot.
+        """
+        for _ in range(self.tip):
             commit = Commit.parse(objects.read(oid, "commit"))
             if len(commit.parents) != 1:
-                return self.tip + 1
+                break
             oid = commit.parents[0]
-            if (row := self.found(oid)) is not None:
+            if (row := self.found(oid) or self.snapshot(objects, oid)) is not None:
                 return row.number
-            if _entry(objects, oid) is not None:
-                row = self.snapshot(objects, oid)
-                return self.tip + 1 if row is None else row.number
+        return self.tip + 1
 
-    def _descend(self, objects: Objects) -> Row:
+    def _descend(self, objects: Objects) -> None:
         lowest = self.last if self._lowest == self.tip else self._rows.read(self._lowest)
         below = Commit.parse(objects.read(lowest.snapshot, "commit")).parents[0]
-        row = row_of(below, Commit.parse(objects.read(below, "commit")))
-        self._rows.lower += _pack(row)
-        return row
+        self._rows.lower += _pack(row_of(below, Commit.parse(objects.read(below, "commit"))))
 
 
 def row_of(oid: str, commit: Commit) -> Row:
     """The row that the snapshot commit `oid` states of itself."""
     entry = Entry.parse(commit.message)
-    proposal = commit.parents[1] if entry.proposal else ""
-    return Row(entry.number, oid, proposal, entry.salt)
+    if entry.proposal and len(commit.parents) != 2:
+        raise Malformed("not-a-snapshot", f"{oid} names a proposal, and has no second parent that it would be")
+    return Row(entry.number, oid, commit.parents[1] if entry.proposal else "", entry.salt)
 
 
 def _entry(objects: Objects, oid: str) -> Entry | None:

@@ -22,6 +22,7 @@ SUMMARY_CHARACTERS = 200
 SALT_LIMIT = 1 << 63
 PROPOSAL_BYTES = 1 << 20
 
+_REWORD = "git commit --amend -S"
 _TRAILER = re.compile(r"Ledger-([A-Za-z]+): (.*)")
 _SALT = re.compile(r"[1-9][0-9]{0,18}")
 
@@ -82,13 +83,13 @@ def read(objects: Objects, oid: str) -> Proposal:
     """
     content = objects.read(oid, "commit")
     if len(content) > PROPOSAL_BYTES:
-        raise Malformed(
-            "proposal-too-large", f"the commit has {len(content)} bytes, 1 MiB are allowed", "git commit --amend"
-        )
+        raise Malformed("proposal-too-large", f"the commit has {len(content)} bytes, 1 MiB are allowed", _REWORD)
     commit = Commit.parse(content)
     must_have_base(commit)
     if commit.mergetags:
-        raise Malformed("proposal-headers", "a proposal has no mergetag header")
+        raise Malformed(
+            "proposal-headers", "a proposal has no mergetag header", "git reset --soft HEAD^ && git commit -S"
+        )
     _must_have_summary(commit.message)
     trailers = _trailers(commit.message)
     if not commit.signature:
@@ -121,15 +122,15 @@ def must_have_base(commit: Commit, newest: str = "SNAPSHOT") -> None:
 def _must_have_summary(message: str) -> None:
     first = message.split("\n", 1)[0]
     if not first:
-        raise Malformed("summary-empty", "the message's first line is empty", "git commit --amend")
+        raise Malformed("summary-empty", "the message's first line is empty", _REWORD)
     if len(first) > SUMMARY_CHARACTERS:
         raise Malformed(
             "summary-too-long",
             f"the message's first line has {len(first)} characters, 200 are allowed",
-            "git commit --amend   (a short first line, an empty line, then the rest)",
+            _REWORD + "   (a short first line, an empty line, then the rest)",
         )
     if any(unicodedata.category(character) == "Cc" for character in first):
-        raise Malformed("summary-control", "the message's first line holds a control character", "git commit --amend")
+        raise Malformed("summary-control", "the message's first line holds a control character", _REWORD)
 
 
 def _trailers(message: str) -> dict[str, str]:
@@ -148,14 +149,14 @@ def _trailers(message: str) -> dict[str, str]:
                 "the trailers are Ledger-Salt, -Reorder, -Expires, -Content and -Domain, as in `Ledger-Salt: 42`",
             )
         if name in found:
-            raise Malformed("trailer-repeated", f"the trailer Ledger-{name} stands twice", "git commit --amend")
+            raise Malformed("trailer-repeated", f"the trailer Ledger-{name} stands twice", _REWORD)
         found[name] = match[2]
     lines_like_trailers = sum(line.lower().startswith("ledger-") for line in message.split("\n"))
     if lines_like_trailers != len(found):
         raise Malformed(
             "trailer-place",
             "a line that begins with `Ledger-` stands outside the last paragraph of the message, or in other case",
-            "git commit --amend   (trailers stand together in the last paragraph, after an empty line)",
+            _REWORD + "   (trailers stand together in the last paragraph, after an empty line)",
         )
     return found
 
@@ -164,7 +165,7 @@ def _salt(value: str | None) -> int:
     if value is None:
         return 0
     if not _SALT.fullmatch(value) or int(value) >= SALT_LIMIT:
-        raise Malformed("trailer-value", f"Ledger-Salt is {value!r}, not a number from 1 to 2^63 - 1")
+        raise Malformed("trailer-value", f"Ledger-Salt is {value!r}, not a number from 1 to 2^63 - 1", _REWORD)
     return int(value)
 
 
@@ -174,4 +175,4 @@ def _permit(value: str | None) -> Permit:
     try:
         return Permit(value)
     except ValueError:
-        raise Malformed("trailer-value", f"Ledger-Reorder is {value!r}, not never, unchanged or any") from None
+        raise Malformed("trailer-value", f"Ledger-Reorder is {value!r}, not never, unchanged or any", _REWORD) from None

@@ -102,8 +102,8 @@ def read_line(state: State, tip: str, limit: int) -> tuple[Proposal, ...]:
         if line.acceptance(objects, oid, floor=row.number) is not None:
             break
         undecided.append(oid)
-    if len(undecided) > limit:
-        raise _too_many(limit)
+        if len(undecided) > limit:
+            raise _too_many(limit)
     read: list[Proposal] = []
     for oid in reversed(undecided):
         with about(f"commit {oid[:12]}"):
@@ -184,6 +184,11 @@ def decide(state: State, queue: Queue, accept: Accept = suppose) -> Iterator[Ver
             yield from stop(one, receipt(queue.decided[one.oid]))
             continue
         try:
+            state.must_be_known_format()
+        except Refused as error:  # it is this software that can't go on: nothing is decided by it
+            yield from stop(one, Wanting(error.rule, error.what, error.mend))
+            continue
+        try:
             transition = apply(state, one)
             tags = queue.endorsements.get(one.oid, ())
             endorsements = endorsement.usable(tags, one, transition.demands, state.policy)
@@ -199,7 +204,7 @@ def decide(state: State, queue: Queue, accept: Accept = suppose) -> Iterator[Ver
 def _follows(one: Proposal, error: LedgerError) -> LedgerError:
     said = f"it stands on the proposal {one.oid[:12]} ({one.summary}), which "
     if isinstance(error, Wanting):
-        return Wanting("line-waits", said + "waits for endorsements", error.mend)
+        return Wanting("line-waits", said + "waits", error.mend)
     return Refused(
         "base-refused",
         said + f"is refused [{error.rule}]",

@@ -5,9 +5,11 @@ Both are receipts. They bind the host's queue and no part of validity.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from gitledger.errors import LedgerError, Refused
+from gitledger.documents.names import SnapshotName
+from gitledger.errors import LedgerError, Malformed, Refused
 from gitledger.objects.codec import Ident, Tag
 from gitledger.rules import tags
 from gitledger.rules.proposal import Proposal
@@ -15,6 +17,8 @@ from gitledger.rules.state import State
 
 REFUSED = "refused"
 WITHDRAWN = "withdrawn"
+
+_REASON = re.compile(r"[a-z0-9-]+ .+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,8 @@ class Refusal:
 def refuse(proposal: Proposal, at: str, error: LedgerError, tagger: Ident) -> bytes:
     """What the witness signs to refuse `proposal` at snapshot `at` for what `error` says."""
     sentence = f"{error.subject}: {error.what}" if error.subject else error.what
-    reason = f"Reason: {error.rule} {' '.join(sentence.split())}"
+    shown = "".join(character if character.isprintable() else " " for character in sentence)
+    reason = f"Reason: {error.rule} {' '.join(shown.split())}"
     return tags.compose(
         proposal,
         REFUSED,
@@ -67,8 +72,19 @@ def read(content: bytes, proposal: Proposal, state: State) -> Refusal:
         return Refusal(proposal.oid, WITHDRAWN, "", "", signed.tagger.seconds)
     signed = tags.read(content, proposal, REFUSED, "Refuses")
     if signed.key.key_id != state.witness.pubkey_id:
-        raise Refused("refusal-key", f"{signed.key.key_id} is not the witness, who alone refuses")
-    return Refusal(proposal.oid, REFUSED, signed.value("At"), signed.value("Reason"), signed.tagger.seconds)
+        raise Refused(
+            "refusal-key",
+            f"{signed.key.key_id} is not the witness, who alone refuses",
+            "who proposed it withdraws it: gitledger withdraw PROPOSAL",
+        )
+    at, reason = SnapshotName.parse(signed.value("At")), signed.value("Reason")
+    if at.ledger != state.name or at.number > state.number or not _REASON.fullmatch(reason) or not reason.isprintable():
+        raise Malformed(
+            "refusal-form",
+            f"a refusal says a snapshot up to {state.snapshot_name} under At, and a rule and a sentence under Reason",
+            f"At: {state.snapshot_name}, and Reason: path-changed-since the path was changed since the base",
+        )
+    return Refusal(proposal.oid, REFUSED, str(at), reason, signed.tagger.seconds)
 
 
 def _withdrawers(proposal: Proposal, state: State) -> frozenset[str]:

@@ -41,7 +41,11 @@ def speaker(before: State, after: State, proposal: Proposal, changes: Changes) -
         roles = frozenset({"root"})
     else:
         if record.status != "active":
-            raise Refused("revoked-key", f"{key_id} of {record.domain_id} is revoked, which is final")
+            raise Refused(
+                "revoked-key",
+                f"{key_id} of {record.domain_id} is revoked, which is final",
+                f"sign with another key of {record.domain_id}: gitledger domain show {record.domain_id}",
+            )
         domain = record.domain_id
         roles = before.roles(key_id)
     if proposal.domain and proposal.domain != domain:
@@ -103,7 +107,17 @@ def _domain(path: str, before: State, who: Speaker, changes: Changes) -> list[De
         )
     if path != manifest_path(domain):
         if who.domain != domain:
-            raise Refused("other-domains-path", f"this path is {domain}'s, the proposal is {who.domain}'s")
+            raise Refused(
+                "other-domains-path",
+                f"this path is {domain}'s, the proposal is {who.domain}'s",
+                f"put it below domains/{who.domain}/, or sign with {' or '.join(before.holders(domain, 'publisher'))}",
+            )
+        if path.startswith((f"domains/{domain}/attestations/", f"domains/{domain}/policies/publish.yaml")):
+            raise Refused(
+                "reserved-path",
+                "what stands here has rules of its own (spec 13, 14) that this gitledger does not know yet",
+                "put it elsewhere below the domain",
+            )
         _must_have("publisher", before, who)
         return []
     if who.domain == domain and "root" in who.roles:

@@ -122,15 +122,20 @@ class State:
             )
 
     def must_be_active(self, domain: str, key_id: str, whose: str) -> PublicKey:
-        """The public key `key_id`, an active key of `domain`. `whose` names the holder in the refusal."""
-        record = self.record(key_id)
-        if record is None or record.domain_id != domain or record.status != "active":
+        """The public key `key_id`, an active key of `domain`. `whose` names the holder in the refusal.
+
+        A key is active while it stands in its domain's manifest. That is asked, and not its record, because in a state
+        that is still being made the records come last (spec 5).
+        """
+        manifest = self.manifest(domain)
+        key = manifest.key(key_id) if manifest else None
+        if key is None:
             raise Refused(
                 "key-not-active",
                 f"{whose} names {key_id}, which is no active key of {domain}",
                 f"name a key that stands in {manifest_path(domain)}",
             )
-        return record.public
+        return key.public
 
     def _document(self, path: str, parse: Callable[[bytes], T]) -> T | None:
         entry = self.tree.get(path)
@@ -140,7 +145,7 @@ class State:
             if entry.mode != 0o100644:
                 raise Malformed("document-mode", "a document has mode 100644", f"chmod 644 {path}")
             if entry.size(self.objects) > _DOCUMENT_BYTES:
-                raise Malformed("document-too-large", "a document has at most 1 MiB")
+                raise Malformed("document-too-large", "a document has at most 1 MiB", "shorten it")
             return _parsed.get(parse, entry, self.objects)
 
     def _required(self, path: str, parse: Callable[[bytes], T]) -> T:

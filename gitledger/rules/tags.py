@@ -14,12 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gitledger.errors import Malformed, Refused
-from gitledger.objects.codec import Ident, Tag, last_paragraph
+from gitledger.objects.codec import SIGN_WITH_SSH, Ident, Tag, compose_tag, last_paragraph
 from gitledger.rules.proposal import NAMESPACE, Proposal
 from gitledger.signing import sshsig
 from gitledger.signing.keys import PublicKey
-
-TAG_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +46,12 @@ def read(content: bytes, proposal: Proposal, verb: str, word: str) -> SignedTag:
 
     Raises Malformed for another form, Refused where it is about something else or its signature does not hold.
     """
-    if len(content) > TAG_BYTES:
-        raise Malformed("tag-too-large", f"the tag has {len(content)} bytes, 1 MiB are allowed")
     tag = Tag.parse(content)
     if tag.object != proposal.oid or tag.name != f"{verb}/{proposal.oid}":
         raise Refused(
             "tag-object",
             f"the tag {tag.name!r} on {tag.object} is not {verb}/{proposal.oid} on that proposal",
-            f"git tag -s {verb}/{proposal.oid} {proposal.oid}",
+            f"git tag -s -m '{word}: {proposal.hash}' {verb}/{proposal.oid} {proposal.oid}",
         )
     signed = _signed(content, tag)
     if signed.value(word) != proposal.hash:
@@ -69,14 +65,15 @@ def read(content: bytes, proposal: Proposal, verb: str, word: str) -> SignedTag:
 
 def compose(proposal: Proposal, verb: str, subject: str, lines: tuple[str, ...], tagger: Ident) -> bytes:
     """The bytes of such a tag that are to be signed; its signature is appended to them."""
-    head = f"object {proposal.oid}\ntype commit\ntag {verb}/{proposal.oid}\ntagger ".encode()
-    body = "\n".join((subject, "", *lines))
-    return head + tagger.encode() + f"\n\n{body}\n".encode()
+    message = "\n".join((subject, "", *lines, ""))
+    return compose_tag(object=proposal.oid, name=f"{verb}/{proposal.oid}", tagger=tagger, message=message)
 
 
 def _signed(content: bytes, tag: Tag) -> SignedTag:
     if not tag.signature:
-        raise Refused("unsigned", f"the tag {tag.name} is not signed", "git tag -s (with gpg.format=ssh)")
+        raise Refused(
+            "unsigned", f"the tag {tag.name} is not signed", f"{SIGN_WITH_SSH}git tag -f -s {tag.name} {tag.object}"
+        )
     signature = sshsig.parse(tag.signature)
     sshsig.verify(signature, tag.payload, NAMESPACE)
     return SignedTag(content, tag.object, signature.key, tag.tagger, last_paragraph(tag.message, first_too=True))

@@ -47,7 +47,6 @@ def apply(before: State, proposal: Proposal) -> Transition:
     # 2. Permit
     _permit(before, base, proposal, accepted_at, changes)
     _limits(before, changes)
-    _content(base, proposal, changes)
     # 3. Tree
     tree = before.tree.apply(_after(changes))
     supposed = _next(before, tree, proposal, salt := proposal.salt(previous_salt))
@@ -56,6 +55,7 @@ def apply(before: State, proposal: Proposal) -> Transition:
     demands = rights.demands(before, supposed, who, changes)
     # 5. Documents
     manifests = _documents(before, supposed, changes)
+    _content(base, proposal, changes)
     # 6. Records
     records = _records(before, proposal, manifests, salt)
     written = {Record.path_of(key): File.of(record.encode()) for key, record in records.items()}
@@ -78,7 +78,11 @@ def check_policy(state: State) -> None:
         for rule in policy.paths:
             for domain in rule.proposers if rule.proposers != "any" else ():
                 if state.manifest(domain) is None:
-                    raise Refused("proposer-unknown", f"the rule {rule.match} names {domain}, which is not registered")
+                    raise Refused(
+                        "proposer-unknown",
+                        f"the rule {rule.match} names {domain}, which is not registered",
+                        "register it first, or take it out of the rule",
+                    )
     state.must_be_active(witness.domain_id, witness.pubkey_id, "the witness")
 
 
@@ -96,12 +100,16 @@ def _must_not_be_expired(before: State, proposal: Proposal) -> None:
         return
     name, last = proposal.expires
     if name != before.name:
-        raise Refused("expires-other-ledger", f"Ledger-Expires names {name}, this ledger is {before.name}")
+        raise Refused(
+            "expires-other-ledger",
+            f"Ledger-Expires names {name}, this ledger is {before.name}",
+            f"git commit --amend -S   (with Ledger-Expires: {before.name}@N, or without)",
+        )
     if before.number + 1 > last:
         raise Refused(
             "expired",
             f"it could be accepted up to {name}@{last}, the next snapshot is {name}@{before.number + 1}",
-            "git commit --amend with a later Ledger-Expires, or none",
+            "git commit --amend -S   (with a later Ledger-Expires, or none)",
         )
 
 
@@ -130,11 +138,12 @@ def _change(before: State, base: Tree, proposal: Proposal) -> Changes:
     limit = before.policy.limits.proposal_paths
     changes = base.changes_to(proposed, limit=limit)
     if not changes:
-        raise Refused("no-change", "the proposal changes nothing against its base", "git add something, then commit")
+        raise Refused("no-change", "the proposal changes nothing against its base", "git add PATH && git commit -S")
     return changes
 
 
 def _content(base: Tree, proposal: Proposal, changes: Changes) -> None:
+    """Hold `Ledger-Content` against the proposal's tree. It reads every changed file, so it comes late."""
     if proposal.content and proposal.content != base.apply(_after(changes)).digest:
         raise Refused(
             "content-digest",
@@ -224,8 +233,13 @@ def _policy(before: State, after: State) -> None:
 
 def _ledger(before: State, after: State) -> None:
     old, new = before.ledger, after.ledger
-    if new.name != old.name or new.format <= old.format:
-        raise Refused("ledger-file", "nothing in it changes but `format`, upwards")
+    raised = (before.tree.read(LEDGER) or b"").replace(b"format: %d" % old.format, b"format: %d" % new.format, 1)
+    if new.format <= old.format or after.tree.read(LEDGER) != raised:
+        raise Refused(
+            "ledger-file",
+            "nothing in it changes but the number of `format`, upwards",
+            f"write format: {old.format + 1}",
+        )
 
 
 def _manifest(after: State, domain: str) -> Manifest:

@@ -31,11 +31,11 @@ class Doors(Ground):
         """The bytes of a file in the newest snapshot."""
         return forge.git(self.bench, "cat-file", "blob", f"{self.tip}:{path}")
 
-    def proposed(self, person: Person, tree: str, *, base: str = "", key: forge.Key | None = None) -> str:
+    def proposed(self, person: Person, tree: str) -> str:
         """A proposal of a whole tree, whatever is in it."""
         self.world.tick()
-        parent, who = [base or self.tip], person.ident
-        return forge.commit(self.bench, tree, parent, "A change\n", key or person.key, author=who, committer=who)
+        who = person.ident
+        return forge.commit(self.bench, tree, [self.tip], "A change\n", person.key, author=who, committer=who)
 
     def endorsement(self, person: Person, proposal: str, *, key: forge.Key | None = None, **options: Any) -> str:
         """An endorsement of `proposal` by `person`, made now; `options` go to `forge.endorsement`."""
@@ -61,14 +61,14 @@ class Doors(Ground):
         endorsed = [self.endorsement(one, proposal) for one in (self.world.alice, self.world.james)]
         self.consumer_refuses(self.snapshot(proposal, endorsed), rule)
 
-    def pushed(self, objects: Mapping[str, str]) -> Done:
+    def pushed(self, objects: Mapping[str, str], *options: str) -> Done:
         """Push objects by ref, all in one push, as a stranger does who carries them."""
         specs = [f"+{oid}:{ref}" for ref, oid in objects.items()]
-        return self.world.push(self.world.stranger, self.bench, *specs)
+        return self.world.push(self.world.stranger, self.bench, *specs, options=options)
 
-    def verdicts(self, objects: Mapping[str, str]) -> dict[str, str]:
+    def verdicts(self, objects: Mapping[str, str], *options: str) -> dict[str, str]:
         """What the host says of each of these objects, by ref, when they are pushed together and nothing is taken."""
-        done = self.pushed(objects)
+        done = self.pushed(objects, *options)
         assert done.returncode and done.before == done.after, done.stderr
         self.nothing_is_left()
         said = re.sub(r"\s*\n?remote: +", " ", " ".join(f"{line} " for line in done.stderr.splitlines()))
@@ -76,10 +76,11 @@ class Doors(Ground):
 
 
 class Thrown:
-    """A table of attacks that are thrown at the host in one push, by name."""
+    """A table of attacks that are thrown at the host in one push, by name; `options` are for `git push`."""
 
-    def __init__(self, doors: Doors) -> None:
+    def __init__(self, doors: Doors, *options: str) -> None:
         self.doors = doors
+        self._options = options
         self._brought: dict[str, str] = {}
         self._thrown: dict[str, tuple[str, Callable[[], str]]] = {}
 
@@ -113,4 +114,4 @@ class Thrown:
 
     @cached_property
     def _verdicts(self) -> dict[str, str]:
-        return self.doors.verdicts(self._brought)
+        return self.doors.verdicts(self._brought, *self._options)

@@ -186,6 +186,16 @@ def test_what_no_git_would_push_is_refused_as_well(doors: Doors, ref: str) -> No
     doors.nothing_is_left()
 
 
+def test_a_ref_that_reads_as_two_honest_ones_is_neither(world: World) -> None:
+    """The hook reads two lines where git has one ref, which has no name that git would set."""
+    doors = Doors(world)
+    before = world.refs()
+    one, two = fixed(doors), fixed(doors)
+    ref = f"refs/proposals/alice/one\n{ZERO} {two} refs/proposals/alice/two"
+    assert "funny refname" in receive(doors, (ZERO, one, ref), wants=f"{one}\n{two}")
+    assert world.refs() == before
+
+
 def test_what_is_spoken_by_hand_is_taken_where_it_is_honest(doors: Doors) -> None:
     oid = fixed(doors)
     assert "ok refs/proposals/alice/by-hand" in receive(doors, (ZERO, oid, "refs/proposals/alice/by-hand"), wants=oid)

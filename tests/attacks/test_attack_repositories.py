@@ -21,14 +21,14 @@ from doors import Doors
 from world import ZERO, Done, Templates, World, accepted, refused
 
 from gitledger.errors import LedgerError
-from gitledger.roles import consumer
+from gitledger.roles import consumer, host
 from gitledger.roles.place import Place
 
 BRANCH = "refs/heads/common"
 
 
 @dataclass
-class Ground:
+class Sides:
     """A host at common@2, a mirror of it that has a forged common@2, and a consumer's clone at common@1."""
 
     doors: Doors
@@ -41,7 +41,7 @@ class Ground:
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Ground:
+def sides(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Sides:
     world = World(tmp_path_factory.mktemp("repositories"), templates)
     world.propose(world.alice, {"domains/alice/one.txt": b"one\n"})
     world.emit()
@@ -60,12 +60,12 @@ def ground(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Gr
     forge.set_ref(mirror, "refs/forged", None)
     forge.set_ref(doors.bench, "refs/forged", None)
     doors.emit()
-    return Ground(doors, mirror, clone)
+    return Sides(doors, mirror, clone)
 
 
 def fixed(doors: Doors) -> str:
     """An honest proposal; each is another one."""
-    return doors.proposal(doors.world.alice, {"domains/alice/two.txt": b"two\n"})
+    return doors.proposal(doors.world.alice, {"domains/alice/two.txt": f"at {doors.world.now}\n".encode()})
 
 
 # What is put into a repository
@@ -133,9 +133,9 @@ SOUND = {
 
 
 @pytest.mark.parametrize("name", UNSOUND)
-def test_a_host_takes_nothing_while_it_has(ground: Ground, name: str) -> None:
+def test_a_host_takes_nothing_while_it_has(sides: Sides, name: str) -> None:
     rule, planted = UNSOUND[name]
-    doors, world = ground.doors, ground.world
+    doors, world = sides.doors, sides.world
     proposal = fixed(doors)
     with planted.inside(world.host, doors.tip, world.oid(0)):
         refused(doors.world.offer(proposal, "refs/proposals/alice/unsound"), rule)
@@ -147,17 +147,17 @@ def test_a_host_takes_nothing_while_it_has(ground: Ground, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_a_host_goes_on_with(ground: Ground, name: str) -> None:
-    doors = ground.doors
-    with SOUND[name].inside(ground.world.host, doors.tip, ground.world.oid(0)):
+def test_a_host_goes_on_with(sides: Sides, name: str) -> None:
+    doors = sides.doors
+    with SOUND[name].inside(sides.world.host, doors.tip, sides.world.oid(0)):
         doors.host_takes(fixed(doors), f"refs/proposals/alice/sound-{list(SOUND).index(name)}")
 
 
 @contextmanager
-def copied(ground: Ground, origin: Path | None = None) -> Iterator[Path]:
+def copied(sides: Sides, origin: Path | None = None) -> Iterator[Path]:
     """A copy of the consumer's clone, whose origin may be another."""
-    path = ground.world.path / "copy"
-    shutil.copytree(ground.clone, path, symlinks=True)
+    path = sides.world.path / "copy"
+    shutil.copytree(sides.clone, path, symlinks=True)
     if origin:
         forge.git(path / ".git", "config", "remote.origin.url", str(origin))
     try:
@@ -166,10 +166,10 @@ def copied(ground: Ground, origin: Path | None = None) -> Iterator[Path]:
         shutil.rmtree(path)
 
 
-def fetched(ground: Ground, clone: Path, **environment: str) -> int:
+def fetched(sides: Sides, clone: Path, **environment: str) -> int:
     """What number `gitledger fetch` verifies in the clone, run by james."""
-    with ground.world.acting(ground.world.james), mock.patch.dict(os.environ, environment):
-        return consumer.fetch(Place.open(clone), now=ground.world.now).after
+    with sides.world.acting(sides.world.james), mock.patch.dict(os.environ, environment):
+        return consumer.fetch(Place.open(clone), now=sides.world.now).after
 
 
 def stands(clone: Path) -> tuple[str, bytes, bytes]:
@@ -179,31 +179,31 @@ def stands(clone: Path) -> tuple[str, bytes, bytes]:
 
 
 @pytest.mark.parametrize("name", UNSOUND)
-def test_a_consumer_verifies_nothing_while_it_has(ground: Ground, name: str) -> None:
+def test_a_consumer_verifies_nothing_while_it_has(sides: Sides, name: str) -> None:
     rule, planted = UNSOUND[name]
-    with copied(ground) as clone:
+    with copied(sides) as clone:
         before = stands(clone)
-        with planted.inside(clone / ".git", ground.world.oid(1), ground.world.oid(0)):
-            for act in (lambda: fetched(ground, clone), lambda: consumer.verify(Place.open(clone), from_genesis=True)):
+        with planted.inside(clone / ".git", sides.world.oid(1), sides.world.oid(0)):
+            for act in (lambda: fetched(sides, clone), lambda: consumer.verify(Place.open(clone), from_genesis=True)):
                 with pytest.raises(LedgerError) as caught:
                     act()
                 assert caught.value.rule == rule
                 assert caught.value.mend
         assert stands(clone) == before
-        assert fetched(ground, clone) == 2
+        assert fetched(sides, clone) == 2
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_a_consumer_goes_on_with(ground: Ground, name: str) -> None:
-    with copied(ground) as clone, SOUND[name].inside(clone / ".git", ground.world.oid(1), ground.world.oid(0)):
-        assert fetched(ground, clone) == 2
+def test_a_consumer_goes_on_with(sides: Sides, name: str) -> None:
+    with copied(sides) as clone, SOUND[name].inside(clone / ".git", sides.world.oid(1), sides.world.oid(0)):
+        assert fetched(sides, clone) == 2
 
 
-def test_ids_that_are_not_sha1_are_no_ledger_s(ground: Ground, tmp_path: Path) -> None:
+def test_ids_that_are_not_sha1_are_no_ledger_s(sides: Sides, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", "--object-format=sha256", str(tmp_path)], check=True)
-    shutil.copytree(ground.clone / ".git" / "gitledger", tmp_path / ".git" / "gitledger")
+    shutil.copytree(sides.clone / ".git" / "gitledger", tmp_path / ".git" / "gitledger")
     with pytest.raises(LedgerError) as caught:
-        fetched(ground, tmp_path)
+        fetched(sides, tmp_path)
     assert caught.value.rule == "object-format"
 
 
@@ -249,7 +249,7 @@ SERVERS: dict[str, tuple[str, Callable[[World, Path], None]]] = {
     "is shallow": ("shallow-remote", shallow),
     "has a branch that is a symbolic ref": ("symbolic-branch", symbolic),
     "lacks an object": ("unreachable", lacking),
-    "cuts its history off by a graft": ("missing-object", grafted),
+    "cuts its history off by a graft": ("objects-refused", grafted),
     "is honest": ("", nothing),
     "replaces objects": ("", replaced),
     "borrows its objects": ("", borrowed),
@@ -257,21 +257,21 @@ SERVERS: dict[str, tuple[str, Callable[[World, Path], None]]] = {
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_server_that(ground: Ground, tmp_path: Path, name: str) -> None:
+def test_a_server_that(sides: Sides, tmp_path: Path, name: str) -> None:
     """Whatever is wrong there: it serves the ledger, byte by byte, or a consumer stays where it is."""
     rule, act = SERVERS[name]
     mirror = tmp_path / "mirror.git"
-    shutil.copytree(ground.world.host, mirror)
-    act(ground.world, mirror)
-    with copied(ground, mirror) as clone:
+    shutil.copytree(sides.world.host, mirror)
+    act(sides.world, mirror)
+    with copied(sides, mirror) as clone:
         before = stands(clone)
         if rule:
             with pytest.raises(LedgerError) as caught:
-                fetched(ground, clone)
+                fetched(sides, clone)
             assert caught.value.rule == rule
             assert stands(clone) == before
         else:
-            assert fetched(ground, clone) == 2
+            assert fetched(sides, clone) == 2
             assert not forge.git(clone / ".git", "for-each-ref", "refs/replace")
 
 
@@ -295,7 +295,7 @@ CONFIGURATIONS = {
     "aliases": "[alias]\n\tfetch = !false\n\tls-remote = !false\n\tupdate-ref = !false\n\tfor-each-ref = !false\n",
     "a program that watches files": "[core]\n\tfsmonitor = false\n\talternateRefsCommand = false\n",
     "other colours and columns": "[color]\n\tui = always\n[column]\n\tui = always\n[core]\n\tpager = false\n",
-    "names in quotes and in lower case": "[core]\n\tquotePath = true\n\tignoreCase = true\n\tprecomposeUnicode = true\n",
+    "names in quotes and in lower case": "[core]\n\tquotePath = true\n\tignoreCase = true\n\tprotectNTFS = false\n",
     "a filter": '[filter "x"]\n\tsmudge = false\n\tclean = false\n\trequired = true\n[core]\n\tautocrlf = true\n',
     "no name for a branch": "[init]\n\tdefaultBranch = -\n[safe]\n\tbareRepository = explicit\n",
     "an older protocol": "[protocol]\n\tversion = 0\n",
@@ -325,45 +325,74 @@ ENVIRONMENTS = {
 }
 
 
-def both_verdicts(ground: Ground, configuration: str, environment: Mapping[str, str]) -> None:
+def both_verdicts(sides: Sides, configuration: str, environment: Mapping[str, str]) -> None:
     """From the host a consumer goes on to common@2; from the mirror it goes nowhere."""
-    for origin in (ground.world.host, ground.mirror):
-        with copied(ground, origin) as clone:
+    for origin in (sides.world.host, sides.mirror):
+        with copied(sides, origin) as clone:
             with (clone / ".git" / "config").open("a") as config:
                 config.write(configuration)
             before = stands(clone)
-            if origin == ground.world.host:
-                assert fetched(ground, clone, **environment) == 2
+            if origin == sides.world.host:
+                assert fetched(sides, clone, **environment) == 2
                 assert stands(clone)[0] != before[0]
                 assert consumer.verify(Place.open(clone), from_genesis=True).name == "common@2"
             else:
                 with pytest.raises(LedgerError) as caught:
-                    fetched(ground, clone, **environment)
+                    fetched(sides, clone, **environment)
                 assert caught.value.rule == "wrong-witness", str(caught.value)
                 assert stands(clone) == before
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_no_configuration_changes_a_verdict(ground: Ground, name: str) -> None:
-    both_verdicts(ground, CONFIGURATIONS[name], {})
+def test_no_configuration_changes_a_verdict(sides: Sides, name: str) -> None:
+    both_verdicts(sides, CONFIGURATIONS[name], {})
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_no_environment_changes_a_verdict(ground: Ground, tmp_path: Path, name: str) -> None:
-    (tmp_path / "file").write_text(f"{ground.world.oid(1)}\n")
+def test_no_environment_changes_a_verdict(sides: Sides, tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text(f"{sides.world.oid(1)}\n")
     (tmp_path / "settings").write_text("".join(CONFIGURATIONS.values()).replace("/nowhere", "/").replace("= -", "= x"))
-    places = {"mirror": ground.mirror, "file": tmp_path / "file", "settings": tmp_path / "settings"}
-    both_verdicts(ground, "", {name: value.format(**places) for name, value in ENVIRONMENTS[name].items()})
+    places = {"mirror": sides.mirror, "file": tmp_path / "file", "settings": tmp_path / "settings"}
+    both_verdicts(sides, "", {name: value.format(**places) for name, value in ENVIRONMENTS[name].items()})
+
+
+HOSTS = (
+    "nothing",
+    "replacements",
+    "programs that call every signature good",
+    "aliases",
+    "other colours and columns",
+    "names in quotes and in lower case",
+    "an older protocol",
+)
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_no_configuration_of_a_host_changes_a_verdict(sides: Sides, name: str) -> None:
+    doors, planted = sides.doors, Planted({}, CONFIGURATIONS[name])
+    honest = fixed(doors)
+    forged = forge.snapshot(doors.bench, doors.tip, honest, sides.world.stranger.key)
+    with planted.inside(sides.world.host, doors.tip, doors.tip):
+        doors.host_refuses(forged, "wrong-witness")
+        doors.host_takes(honest, f"refs/proposals/alice/host-{HOSTS.index(name)}")
+
+
+def test_a_host_whose_hooks_are_off_says_so(sides: Sides) -> None:
+    with sides.world.acting(sides.world.you):
+        assert not host.check(sides.world.host)
+        with Planted({}, CONFIGURATIONS["no hooks"]).inside(sides.world.host, "", ""):
+            (problem,) = host.check(sides.world.host)
+        assert "'/dev/null'" in problem
 
 
 # What a pusher brings
 
 
-def pushed(ground: Ground, oid: str, ref: str, environment: Mapping[str, str]) -> Done:
+def pushed(sides: Sides, oid: str, ref: str, environment: Mapping[str, str]) -> Done:
     """A push whose environment reaches the host's own process, as it may by SSH."""
     settings = " ".join(f"{name}={value}" for name, value in environment.items())
     options = [f"--receive-pack=env {settings} git receive-pack"]
-    return ground.world.push(ground.world.stranger, ground.doors.bench, f"+{oid}:{ref}", options=options)
+    return sides.world.push(sides.world.stranger, sides.doors.bench, f"+{oid}:{ref}", options=options)
 
 
 PUSHERS = {
@@ -380,8 +409,8 @@ PUSHERS = {
 
 
 @pytest.mark.parametrize("name", PUSHERS)
-def test_no_pusher_s_environment_changes_a_verdict(ground: Ground, tmp_path: Path, name: str) -> None:
-    doors = ground.doors
+def test_no_pusher_s_environment_changes_a_verdict(sides: Sides, tmp_path: Path, name: str) -> None:
+    doors = sides.doors
     (tmp_path / "file").write_text(f"{doors.tip}\n")
     (tmp_path / "settings").write_text("[core]\n\thooksPath = /dev/null\n[receive]\n\tfsckObjects = false\n")
     (tmp_path / "gitledger").mkdir()
@@ -390,47 +419,50 @@ def test_no_pusher_s_environment_changes_a_verdict(ground: Ground, tmp_path: Pat
     places = {"file": tmp_path / "file", "settings": tmp_path / "settings", "modules": tmp_path}
     environment = {key: value.format(**places) for key, value in PUSHERS[name].items()}
     honest = fixed(doors)
-    forged = forge.snapshot(doors.bench, doors.tip, honest, ground.world.stranger.key)
-    refused(pushed(ground, forged, BRANCH, environment), "wrong-witness")
-    accepted(pushed(ground, honest, f"refs/proposals/alice/by-{list(PUSHERS).index(name)}", environment))
+    forged = forge.snapshot(doors.bench, doors.tip, honest, sides.world.stranger.key)
+    refused(pushed(sides, forged, BRANCH, environment), "wrong-witness")
+    accepted(pushed(sides, honest, f"refs/proposals/alice/by-{list(PUSHERS).index(name)}", environment))
 
 
-def test_a_namespace_of_the_pusher_s_leads_nowhere(ground: Ground) -> None:
-    done = pushed(ground, fixed(ground.doors), "refs/proposals/alice/namespace", {"GIT_NAMESPACE": "other"})
-    assert done.returncode
-    assert done.before == done.after
+def test_a_namespace_of_the_pusher_s_leads_nowhere(sides: Sides) -> None:
+    """Git would tell the hook one ref and set another, `refs/namespaces/other/refs/…`."""
+    oid, ref = fixed(sides.doors), "refs/proposals/alice/namespace"
+    refused(pushed(sides, oid, ref, {"GIT_NAMESPACE": "other"}), "namespace")
+    accepted(pushed(sides, oid, ref, {"GIT_NAMESPACE": ""}))
 
 
-def test_objects_that_only_the_pusher_has_are_not_taken_on_trust(ground: Ground) -> None:
+def test_objects_that_only_the_pusher_has_are_not_taken_on_trust(sides: Sides) -> None:
     """They are within reach of the host's process, and nothing of them is in the push."""
-    doors, ref = ground.doors, "refs/proposals/alice/elsewhere"
+    doors, ref = sides.doors, "refs/proposals/alice/elsewhere"
     oid = fixed(doors)
-    before = ground.world.refs()
+    before = sides.world.refs()
     line = f"{ZERO} {oid} {ref}\0report-status"
     pack = forge.git(doors.bench, "pack-objects", "--stdout", "-q")
     done = subprocess.run(
-        ["git", "receive-pack", str(ground.world.host)],
-        env=ground.world.stranger.env(GIT_ALTERNATE_OBJECT_DIRECTORIES=str(doors.bench / "objects")),
+        ["git", "receive-pack", str(sides.world.host)],
+        env=sides.world.stranger.env(GIT_ALTERNATE_OBJECT_DIRECTORIES=str(doors.bench / "objects")),
         input=f"{len(line) + 4:04x}{line}0000".encode() + pack,
         capture_output=True,
         check=False,
     )
     assert b"[missing-object]" in done.stderr, done.stderr
-    assert ground.world.refs() == before
+    assert sides.world.refs() == before
     doors.host_takes(oid, ref)
 
 
-def test_a_push_from_a_shallow_clone_is_refused(ground: Ground, tmp_path: Path) -> None:
-    world = ground.world
+def test_a_shallow_clone_proposes_and_brings_no_boundary_along(sides: Sides, tmp_path: Path) -> None:
+    world = sides.world
     world.alice.git(tmp_path, "clone", "-q", "--no-tags", "--depth=1", f"file://{world.host}", "shallow")
-    clone = tmp_path / "shallow"
-    signing = ["-c", "gpg.format=ssh", "-c", f"user.signingkey={world.alice.key}.pub"]
-    root = forge.git(clone / ".git", "commit-tree", "-m", "A new root", "HEAD^{tree}").decode().strip()
-    world.alice.git(clone, "checkout", "-q", "--detach", root)
-    (clone / ".git" / "shallow").write_text(f"{root}\n")
-    (clone / "domains" / "alice" / "three.txt").write_text("three\n")
-    world.alice.git(clone, "add", "-A")
-    world.alice.git(clone, *signing, "commit", "-q", "-S", "-m", "On a boundary")
-    done = world.push(world.alice, clone, "HEAD:refs/proposals/alice/shallow")
+    clone = tmp_path / "shallow" / ".git"
+    tree = forge.changed(clone, world.tip, {"domains/alice/three.txt": b"three\n"})
+    cut = forge.commit(clone, tree, ["1" * 40], "A cut\n", world.alice.key)
+    on_it = forge.commit(
+        clone, forge.changed(clone, cut, {"domains/alice/three.txt": None}), [cut], key=world.alice.key
+    )
+    honest = forge.commit(clone, tree, [world.tip], key=world.alice.key)
+    with (clone / "shallow").open("a") as boundaries:
+        boundaries.write(f"{cut}\n")
+    done = world.push(world.alice, clone, f"{on_it}:refs/proposals/alice/shallow")
     assert done.returncode and "shallow update not allowed" in done.stderr, done.stderr
     assert done.before == done.after
+    accepted(world.push(world.alice, clone, f"{honest}:refs/proposals/alice/shallow"))

@@ -435,8 +435,8 @@ def chain(memory: Memory, depth: int) -> str:
 
 
 def test_the_deepest_tree_that_a_path_allows_is_handled(memory: Memory) -> None:
-    deep = Tree.load(memory, chain(memory, 2047))
-    path = "d/" * 2047 + "f"
+    deep = Tree.load(memory, chain(memory, 499))
+    path = "d/" * 499 + "f"
     deep.check()
     assert paths(deep) == [path]
     empty = Tree.empty(memory)
@@ -448,7 +448,7 @@ def test_the_deepest_tree_that_a_path_allows_is_handled(memory: Memory) -> None:
     assert deep.digest
 
 
-@pytest.mark.parametrize("depth", [2048, 20_000])
+@pytest.mark.parametrize("depth", [500, 20_000])
 def test_a_deeper_tree_is_refused(memory: Memory, depth: int) -> None:
     deep = Tree.load(memory, chain(memory, depth))
     for act in (deep.check, lambda: paths(deep), lambda: Tree.empty(memory).changes_to(deep)):
@@ -458,7 +458,7 @@ def test_a_deeper_tree_is_refused(memory: Memory, depth: int) -> None:
 
 
 def test_many_of_the_deepest_paths_in_a_small_pack_are_handled(memory: Memory) -> None:
-    oid = chain(memory, 2000)
+    oid = chain(memory, 490)
     tree = Tree.load(memory, memory.tree(*(("40000", f"{number:03}", oid) for number in range(20))))
     began = time.monotonic()
     changes = Tree.empty(memory).changes_to(tree, limit=1000)

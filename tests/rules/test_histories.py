@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from gitledger.documents.manifest import PROOF_NAMESPACE, Manifest, ManifestKey, proof_message
 from gitledger.documents.policy import Authority, fill
 from gitledger.errors import LedgerError
-from gitledger.objects.codec import Ident, compose_commit, digest, sign_commit
+from gitledger.objects.codec import Commit, Ident, compose_commit, digest, sign_commit
 from gitledger.objects.store import Store
-from gitledger.objects.trees import File
+from gitledger.objects.trees import File, Tree
 from gitledger.roles.founding import Founders, found
 from gitledger.rules import endorsement, proposal, snapshot, tags
 from gitledger.rules.advance import advance, genesis, pinned
@@ -68,7 +68,7 @@ class Key:
 KEYS = {"you": Key(1), "alice": Key(2), "james": Key(3), "stranger": Key(4), "alice-2": Key(5)}
 
 Step = tuple[str, str, int, int, str]
-"""Who, where, which text, how far back the base stands, and the permit."""
+"""Who, where, which text, how far back the base stands (below zero: the proposal accepted there), and the permit."""
 
 steps = st.lists(
     st.tuples(
@@ -78,7 +78,7 @@ steps = st.lists(
              "MANIFEST", "REGISTER", "POLICY"]
         ),
         st.integers(0, 3),
-        st.integers(0, 2),
+        st.integers(-3, 2),
         st.sampled_from(["unchanged", "any", "never"]),
     ),
     min_size=1,
@@ -123,15 +123,25 @@ def change(line: list[Snapshot], step: Step) -> dict[str, File | None]:
     return {path: File.of(b"%d\n" % text) if text else None}
 
 
-def propose(store: Store, line: list[Snapshot], step: Step, seconds: int) -> str:
+def base_of(line: list[Snapshot], back: int) -> tuple[str, Tree]:
+    """The commit of the base and its tree: the snapshot `back` before the newest, or the proposal it accepted."""
+    one = line[max(0, len(line) - 1 - (back if back >= 0 else -1 - back))]
+    if back >= 0 or one.number == 0:
+        return one.oid, one.state.tree
+    oid = one.commit.parents[1]
+    tree = Commit.parse(one.state.objects.read(oid, "commit")).tree
+    return oid, Tree.load(one.state.objects, tree, like=one.state.tree)
+
+
+def propose(store: Store, line: list[Snapshot], step: Step, seconds: int, message: str = "") -> str:
     who, _, _, back, permit = step
-    base = line[max(0, len(line) - 1 - back)]
-    tree = base.state.tree.apply(change(line, step))
+    base, standing = base_of(line, back)
+    tree = standing.apply(change(line, step))
     tree.write(store.write)
     ident = Ident(who, f"{who}@example.org", seconds, "+0000")
-    message = f"Step of {who}\n\nLedger-Reorder: {permit}\nLedger-Content: {tree.digest}\n"
+    message = message or f"Step of {who}\n\nLedger-Reorder: {permit}\nLedger-Content: {tree.digest}\n"
     payload = compose_commit(
-        tree=tree.oid, parents=(base.oid,), author=ident, committer=ident, mergetags=(), message=message
+        tree=tree.oid, parents=(base,), author=ident, committer=ident, mergetags=(), message=message
     )
     return store.write("commit", sign_commit(payload, KEYS[who].sign(payload, "git")))
 
@@ -196,6 +206,59 @@ def test_a_base_below_the_pin_is_found_from_the_pin(store: Store) -> None:
     oid = emit(store, line[-1], on_genesis, "")
     pin = pinned(Store.open(store.git_dir), line[-1].oid, digest(store.read(line[-1].oid, "commit")))
     assert advance(pin, oid).hash == advance(line[-1], oid).hash
+
+
+@pytest.mark.parametrize("message", ["Offline\n", "common@99: x\n\n{entry}"])
+def test_who_goes_on_offline_is_accepted_from_every_pin(store: Store, message: str) -> None:
+    """A line goes on from a proposal that was accepted before the pin, even one that calls itself a snapshot."""
+    line = [begin(store)]
+    message = message.format(entry=line[0].commit.message.partition("\n\n")[2].replace("common@0", "common@99"))
+    first = propose(store, line, ("alice", "domains/alice/1", 1, 0, "unchanged"), 1000, message)
+    line.append(advance(line[-1], emit(store, line[-1], first, "")))
+    for number in (2, 3):
+        other = propose(store, line, ("james", f"domains/james/{number}", 1, 0, "unchanged"), 1000 + number)
+        line.append(advance(line[-1], emit(store, line[-1], other, "")))
+    second = propose(store, line, ("alice", "domains/alice/2", 1, -3, "unchanged"), 2000)
+    assert Commit.parse(store.read(second, "commit")).parents == (first,)
+    oid = emit(store, line[-1], second, "")
+    for number, one in enumerate(line):
+        walked = verdict(
+            pinned(Store.open(store.git_dir), one.oid, one.hash), [s.oid for s in line[number + 1 :]] + [oid]
+        )
+        assert walked == verdict(line[-1], [oid])
+        assert "common@" not in walked
+
+
+def test_a_policy_names_a_key_that_comes_with_it_and_none_that_goes_with_it(store: Store) -> None:
+    line = [begin(store)]
+    added = ("alice", "MANIFEST", 1, 0, "unchanged")
+    policy = line[0].state.tree.read("ledger/policy.yaml")
+    manifest = change(line, added)["domains/alice/domain.yaml"]
+    assert policy is not None
+    naming = policy.replace(KEYS["alice"].key.key_id.encode(), KEYS["alice-2"].key.key_id.encode())
+    both = {
+        "ledger/policy.yaml": File.of(naming.replace(b"revision: 1", b"revision: 2")),
+        "domains/alice/domain.yaml": manifest,
+    }
+    together = commit_of(store, line[-1].oid, line[-1].state.tree.apply(both))
+    assert apply(line[-1].state, proposal.read(store, together)).demands
+    line.append(advance(line[-1], emit(store, line[-1], propose(store, line, added, 1000), "")))
+    gone = line[0].state.tree.get("domains/alice/domain.yaml")
+    assert isinstance(gone, File)
+    away = commit_of(store, line[-1].oid, line[-1].state.tree.apply(both | {"domains/alice/domain.yaml": gone}))
+    with pytest.raises(LedgerError) as refused:
+        apply(line[-1].state, proposal.read(store, away))
+    assert refused.value.rule == "key-not-active"
+
+
+def commit_of(store: Store, base: str, tree: Tree) -> str:
+    """Alice's proposal of this tree."""
+    tree.write(store.write)
+    ident = Ident("alice", "alice@example.org", 3000, "+0000")
+    payload = compose_commit(
+        tree=tree.oid, parents=(base,), author=ident, committer=ident, mergetags=(), message="Both\n"
+    )
+    return store.write("commit", sign_commit(payload, KEYS["alice"].sign(payload, "git")))
 
 
 def test_histories_do_get_long(store: Store) -> None:
