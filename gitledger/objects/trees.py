@@ -16,24 +16,15 @@ takes a limit.
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, NoReturn, Protocol
 from weakref import WeakValueDictionary
 
 from gitledger.errors import Malformed, Refused, Unsound, about
 from gitledger.objects.codec import oid_of
-from gitledger.objects.paths import MAX_PATH, check_component, check_path, fold
-
-REGULAR: Final = 0o100644
-EXECUTABLE: Final = 0o100755
-DIRECTORY: Final = 0o40000
-
-_MODES: Final = {b"100644": REGULAR, b"100755": EXECUTABLE, b"40000": DIRECTORY}
-_MODE_TEXT: Final = {mode: text + b" " for text, mode in _MODES.items()}
-_STOCK_TREE: Final = "Make the tree with stock git: git add, then git commit -S"
-_ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
+from gitledger.objects.entries import DIRECTORY, MODE_TEXT, REGULAR, STOCK_TREE, must_be_distinct, parse
+from gitledger.objects.paths import MAX_PATH, check_path
 
 
 class Objects(Protocol):
@@ -282,7 +273,7 @@ class Tree:
             if not raw:
                 _empty(self.oid)
             self._entries = {
-                name: self._shelf.entry(mode, oid, known.get(name)) for name, mode, oid in _parse(raw, root=self._root)
+                name: self._shelf.entry(mode, oid, known.get(name)) for name, mode, oid in parse(raw, root=self._root)
             }
             self._like = None
         return self._entries
@@ -402,64 +393,8 @@ class _Spine:
         entries = self._open.pop()
         if self._grown.pop() and len(entries) > 1:
             with about("/".join(self._path)):
-                _must_be_distinct(entries)
+                must_be_distinct(entries)
         return entries
-
-
-def _parse(raw: bytes, *, root: bool) -> Iterator[tuple[str, int, str]]:
-    """Name, mode and object id of each entry of a tree object, strictly (spec 3, Entries)."""
-    folded: dict[str, str] = {}
-    before = b""
-    at = 0
-    while at < len(raw):
-        match = _ENTRY.match(raw, at)
-        if match is None:
-            raise Malformed("tree-entry", f"the tree object has no entry at byte {at}")
-        mode = _mode(match[1], match[2])
-        name = check_component(match[2], root=root)
-        _must_be_new(name, folded)
-        place = match[2] + b"/" if mode == DIRECTORY else match[2]
-        if place <= before:
-            raise Malformed("unsorted-tree", f"the entry {name} of a tree stands out of order", _STOCK_TREE)
-        yield name, mode, match[3].hex()
-        before, at = place, match.end()
-
-
-def _mode(raw: bytes, name: bytes) -> int:
-    if raw in _MODES:
-        return _MODES[raw]
-    shown = repr(name[:80].decode("utf-8", "replace"))
-    if raw == b"120000":
-        raise Refused(
-            "symbolic-link", f"{shown} is a symbolic link", "Put a copy of the file in its place, and commit again."
-        )
-    if raw == b"160000":
-        raise Refused("submodule", f"{shown} is a submodule", "git rm --cached it, and commit its files or nothing.")
-    raise Malformed(
-        "mode",
-        f"{shown} has the mode {raw[:12].decode()}; a file has 100644 or 100755, a directory 40000",
-        _STOCK_TREE,
-    )
-
-
-def _must_be_new(name: str, folded: dict[str, str]) -> None:
-    key = fold(name)
-    if key not in folded:
-        folded[key] = name
-    elif folded[key] == name:
-        raise Malformed("duplicate-entry", f"the entry {name} of a tree stands twice", _STOCK_TREE)
-    else:
-        raise Refused(
-            "names-alike",
-            f"{folded[key]} and {name} stand in one directory, and are one name on some systems",
-            "git mv one of them to a name that differs in more than case, then git commit --amend -S --no-edit",
-        )
-
-
-def _must_be_distinct(names: Iterable[str]) -> None:
-    folded: dict[str, str] = {}
-    for name in names:
-        _must_be_new(name, folded)
 
 
 def _differing(
@@ -492,7 +427,7 @@ def _read_of(tree: Tree | None) -> Tree | None:
 
 
 def _encode(entries: Mapping[str, File | Tree], raw_id: Callable[[File | Tree], bytes]) -> bytes:
-    return b"".join([_MODE_TEXT[entry.mode] + name.encode() + b"\0" + raw_id(entry) for name, entry in entries.items()])
+    return b"".join([MODE_TEXT[entry.mode] + name.encode() + b"\0" + raw_id(entry) for name, entry in entries.items()])
 
 
 def _id160(entry: File | Tree) -> bytes:
@@ -540,7 +475,7 @@ def _too_many(limit: int) -> NoReturn:
 
 
 def _empty(oid: str) -> NoReturn:
-    raise Malformed("empty-directory", f"the tree {oid} has no entries", _STOCK_TREE)
+    raise Malformed("empty-directory", f"the tree {oid} has no entries", STOCK_TREE)
 
 
 def _conflict(path: str, place: str, what: str) -> NoReturn:

@@ -224,8 +224,8 @@ def allowed_signers(snapshot: Snapshot) -> str:
 def pin(place: Place, named: str) -> str:
     """Detach the checkout at the snapshot `named`, `common@42`; returns its full name.
 
-    Raises Refused (`local-changes`) with git's own words where changes would be lost, Failed (`checkout-failed`) where it
-    fails otherwise, which leaves the checkout where it was; what `Place.row` raises, Usage.
+    Raises Refused (`local-changes`) with git's own words where changes would be lost; Failed (`checkout-failed`) where git
+    fails otherwise, with the checkout back where it was; what `Place.row` raises, Usage.
     """
     row = place.row(named)
     if place.store.work_tree is None:

@@ -149,7 +149,7 @@ def stage(place: Place, path: str, text: str, *, new: bool = False) -> Path:
             )
         file.parent.mkdir(parents=True, exist_ok=True)
         opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)
-        with open(opened, "w", encoding="utf-8") as written:
+        with os.fdopen(opened, "w", encoding="utf-8") as written:
             written.write(text)
         place.store.git("add", "--", path)
     return file

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from realgit import Memory, Repository
 
 from gitledger.errors import LedgerError, Malformed, Refused, Unsound
+from gitledger.objects.entries import EXECUTABLE
 from gitledger.objects.store import Store
-from gitledger.objects.trees import EXECUTABLE, File, Tree
+from gitledger.objects.trees import File, Tree
 
 Files = dict[str, tuple[bytes, bool]]
 
