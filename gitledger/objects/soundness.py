@@ -97,7 +97,7 @@ def _made_plain(common_dir: Path, ref: str) -> str:
     tags = f"refs/tags/{name}@"
     loose = any(path.relative_to(common_dir).as_posix().startswith(tags) for path in _files_below(common_dir / "refs"))
     if loose or f" {tags}".encode() in _content(common_dir / "packed-refs"):
-        newest = f"$(git tag -l {shlex.quote(name + '@') + '*'} --sort=-v:refname | head -n 1)"
+        newest = f"$(git tag -l {shlex.quote(name + '@*')} --sort=-v:refname | head -n 1)"
         commands.append(f'{past_guard} update-ref {shlex.quote(ref)} "{newest}"')
     return "\n".join(commands)
 

@@ -40,6 +40,7 @@ from gitledger.rules.state import Snapshot
 QUEUE_LIMIT: Final = 10_000
 """How many proposals, endorsements and refusals are fetched from a remote; what it has beyond is left there."""
 
+_SENTENCE: Final = 400
 _TRIES: Final = 3
 _ORIGIN: Final = "origin"
 _FETCHED: Final = "fetched.json"
@@ -224,20 +225,23 @@ def allowed_signers(snapshot: Snapshot) -> str:
 def pin(place: Place, named: str) -> str:
     """Detach the checkout at the snapshot `named`, `common@42`; returns its full name.
 
-    Raises Refused (`local-changes`) with git's own words where changes would be lost; Failed (`checkout-failed`) where git
-    fails otherwise, with the checkout back where it was; what `Place.row` raises, Usage.
+    Raises Refused (`local-changes`) with git's own words where changes would be lost; Failed (`checkout-failed`) where
+    git fails otherwise, with the checkout back where it was, or saying that it is not; what `Place.row` raises, Usage.
     """
     row = place.row(named)
     if place.store.work_tree is None:
         raise Usage("no-work-tree", f"{place.store.git_dir} is bare: there is no checkout to move", "work in a clone")
     name = f"{place.name}@{row.number}"
-    before = place.store.head()
+    store, before = place.store, place.store.head()
+    clean = store.git("diff-index", "--quiet", "HEAD", "--", check=False).returncode == 0
     try:
-        _check_out(place.store, row.snapshot, f"git show {name}:PATH   (reads a file of it without a checkout)")
-    except Failed:
-        if place.store.head() != before:
+        _check_out(store, row.snapshot, f"git show {name}:PATH   (reads a file of it without a checkout)")
+    except Failed as error:
+        if store.head() != before:
             back = (before.removeprefix("refs/heads/"),) if before.startswith("refs/") else ("--detach", before)
-            place.store.git("checkout", "--quiet", *back, "--", check=False)
+            store.git("checkout", "--quiet", *(("--force",) if clean else ()), *back, "--", check=False)
+        stays = store.head() == before
+        error.what += "; the checkout stays where it was" if stays else f"; HEAD is at {name} with files missing"
         raise
     return name
 
@@ -259,6 +263,7 @@ def _check_out(store: Store, oid: str, mend: str) -> None:
             " ".join(line.removeprefix("error: ") for line in said[:-2] or said),
             f"git stash{' -u' if 'untracked' in told else ''}   (or commit on a branch of your own), then again",
         )
+    told = told if len(told) <= _SENTENCE else f"{told[: _SENTENCE // 2]} … {told[-_SENTENCE // 2 :]}"
     raise Failed("checkout-failed", f"git can't check it out: {told or 'it says nothing'}", mend)
 
 

@@ -15,7 +15,7 @@ from gitledger.objects.trees import File
 from gitledger.rules import endorsement
 from gitledger.rules.endorsement import Demand
 from gitledger.rules.proposal import Proposal
-from gitledger.rules.state import ATTRIBUTES, LEDGER, POLICY, State, manifest_path
+from gitledger.rules.state import ATTRIBUTES, LEDGER, POLICY, State, manifest_domain, manifest_path
 
 Changes = Mapping[str, tuple[File | None, File | None]]
 
@@ -161,23 +161,23 @@ def _shared(path: str, before: State, who: Speaker) -> list[Demand]:
 
 def _registered(before: State, after: State, key_id: str, changes: Changes) -> str:
     """The domain that a proposal by an unknown key registers: its manifest, alone, signed by its root."""
-    parts = next(iter(changes)).split("/")
-    if len(changes) > 1 and any(path.endswith("/domain.yaml") and old is None for path, (old, _) in changes.items()):
+    founded = [one for path, (old, _) in changes.items() if old is None and (one := manifest_domain(path)) is not None]
+    if founded and len(changes) > 1:
         raise Refused(
             "registration-alone",
             "the proposal that registers a domain changes nothing but its manifest",
             "bring the files in a second commit",
         )
-    if len(changes) == 1 and len(parts) == 3 and parts[0] == "domains" and parts[2] == "domain.yaml":
-        manifest = after.manifest(parts[1])
-        if before.manifest(parts[1]) is None and manifest is not None:
+    for domain in founded:
+        manifest = after.manifest(domain)
+        if before.manifest(domain) is None and manifest is not None:
             if "root" not in manifest.roles_of(key_id):
                 raise Refused(
                     "registration-key",
                     f"a new domain is proposed by a root key that its manifest declares; {key_id} is none",
                     "sign with the root key, or give this key the role root",
                 )
-            return parts[1]
+            return domain
     raise Refused(
         "unknown-key",
         f"{key_id} is no key of any domain in {before.snapshot_name}",

@@ -186,3 +186,10 @@ class Snapshot:
 def manifest_path(domain: str) -> str:
     """Where the manifest of `domain` stands."""
     return f"domains/{domain}/domain.yaml"
+
+
+def manifest_domain(path: str) -> str | None:
+    """The domain whose manifest stands at `path`; None where no manifest does."""
+    first, _, rest = path.partition("/")
+    domain, _, name = rest.partition("/")
+    return domain if (first, name) == ("domains", "domain.yaml") else None

@@ -18,7 +18,7 @@ from gitledger.rules.endorsement import Demand
 from gitledger.rules.line import Row
 from gitledger.rules.proposal import Permit, Proposal
 from gitledger.rules.rights import Changes, Speaker
-from gitledger.rules.state import LEDGER, POLICY, State, manifest_path
+from gitledger.rules.state import LEDGER, POLICY, State, manifest_domain, manifest_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def _permit(before: State, base: Tree, proposal: Proposal, accepted_at: int, cha
             rebase(before, proposal.base),
         )
     for path in changes:
-        if proposal.permit is Permit.ANY and not path.startswith("ledger/") and not _is_manifest(path):
+        if proposal.permit is Permit.ANY and not path.startswith("ledger/") and manifest_domain(path) is None:
             continue
         if before.tree.get(path) != base.get(path):
             raise Refused(
@@ -197,7 +197,8 @@ def _documents(before: State, after: State, changes: Changes) -> dict[str, Manif
     """Check every document that the change touches; returns the changed manifests by domain."""
     manifests: dict[str, Manifest] = {}
     for path, (_, new) in changes.items():
-        if path in (POLICY, LEDGER) or _is_manifest(path):
+        domain = manifest_domain(path)
+        if path in (POLICY, LEDGER) or domain is not None:
             with about(path):
                 if new is None:
                     raise Refused("document-deleted", "this document is never deleted", "restore it")
@@ -205,8 +206,7 @@ def _documents(before: State, after: State, changes: Changes) -> dict[str, Manif
                     _policy(before, after)
                 elif path == LEDGER:
                     _ledger(before, after)
-                else:
-                    domain = path.split("/")[1]
+                elif domain is not None:
                     manifests[domain] = _manifest(after, domain)
     for key_id, whose in _named(before):
         record = before.record(key_id)
@@ -297,8 +297,3 @@ def _must_be_new(before: State, key: ManifestKey, records: dict[str, Record]) ->
 def _must_consent(before: State, domain: str, key: ManifestKey, proposal: Proposal) -> None:
     if key.key_id != proposal.key.key_id:
         key.verify_proof(before.ledger_id, domain)
-
-
-def _is_manifest(path: str) -> bool:
-    parts = path.split("/")
-    return len(parts) == 3 and parts[0] == "domains" and parts[2] == "domain.yaml"

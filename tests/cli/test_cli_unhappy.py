@@ -13,7 +13,7 @@ from typed import typed
 from world import World
 
 from gitledger.documents.manifest import Manifest
-from gitledger.errors import Failed, LedgerError, Refused, Unsound, Usage
+from gitledger.errors import Failed, Refused, Unsound, Usage
 from gitledger.roles import consumer, host, proposer
 from gitledger.roles.place import Place
 from gitledger.signing.keys import PublicKey
@@ -112,9 +112,11 @@ def test_what_git_will_not_stage_is_not_left_behind(world: World, place: Place) 
 
 
 @pytest.fixture
-def filled(mirror: Mirror, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Mirror:
-    """Its newest snapshot holds a file that no checkout can have below a path so long."""
-    deep = "/".join(["domains", "alice", *["d" * 200] * 20, "file"])
+def filled(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> Mirror:
+    """Its newest snapshot holds a path that is longer than this system takes, as if the rules allowed it."""
+    for module in ("paths", "trees"):
+        monkeypatch.setattr(f"gitledger.objects.{module}.MAX_PATH", 10_000)
+    deep = "/".join(["domains", "alice", *["d" * 200] * 19, "d" * 60, "f" * 250])
     mirror.snapshots.append(mirror.snapshot(deep))
     return mirror
 
@@ -122,9 +124,10 @@ def filled(mirror: Mirror, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> M
 def test_a_clone_that_git_can_not_check_out_is_none(filled: Mirror, tmp_path: Path) -> None:
     filled.show(filled.tip)
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(LedgerError) as caught:
+    with pytest.raises(Failed) as caught:
         consumer.clone(str(filled.path), tmp_path / "other", filled.anchor, now=NOW)
-    assert caught.value.rule == "checkout-failed" and "File name too long" in caught.value.what
+    assert caught.value.rule == "checkout-failed" and "unable to create file" in caught.value.what
+    assert len(str(caught.value)) < 600
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -267,7 +270,7 @@ def test_a_format_of_tomorrow_is_said(
     monkeypatch.setattr(state, "FORMAT", 0)
     say_unknown_format(place)
     said = capsys.readouterr().err
-    assert "[unknown-format]" in said and "newer gitledger" in said and said.count("\n") == 1
+    assert "[unknown-format]" in said and "newer gitledger" in said
 
 
 def test_what_is_dated_in_the_future_is_left_to_its_topic(world: World) -> None:
