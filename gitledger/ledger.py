@@ -27,7 +27,7 @@ from gitledger.objects.codec import Commit, Tag, digest
 from gitledger.objects.store import Store
 from gitledger.objects.trees import Tree
 from gitledger.roles import consumer
-from gitledger.roles.place import Place
+from gitledger.roles.place import Place, silent
 from gitledger.rules.entry import Entry
 from gitledger.signing import sshsig
 
@@ -98,7 +98,7 @@ class Ledger:
         `progress` is called with how many are done, and of how many. Raises Refused, Malformed or Unsound, which name
         the first snapshot that is not valid.
         """
-        show = progress or (lambda done, of: None)
+        show = progress or silent
         return Snapshot._of(self._place.store, consumer.verify(self._place, from_genesis=True, progress=show).oid)
 
     def __repr__(self) -> str:

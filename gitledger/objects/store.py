@@ -198,7 +198,11 @@ class Store:
         if match := _LOOSE_REF.fullmatch(raw):
             return match[1].decode()
         if raw.startswith(b"ref:"):
-            raise Unsound("symbolic-ref", f"{ref} is a symbolic ref", f"git symbolic-ref --delete {ref}")
+            raise Unsound(
+                "symbolic-ref",
+                f"{ref} is a symbolic ref",
+                f"git -c core.hooksPath=/dev/null symbolic-ref --delete {ref}",
+            )
         raise Unsound("ref-damaged", f"{ref} names no object", "git fsck")
 
     def head(self) -> str:

@@ -12,13 +12,10 @@ from typing import Final
 from gitledger.errors import Fork, LedgerError, Refused
 from gitledger.objects.codec import digest
 from gitledger.objects.store import Store
+from gitledger.roles.place import AHEAD_SECONDS, Progress
 from gitledger.rules.advance import advance, pinned
 from gitledger.rules.state import Snapshot
 
-Progress = Callable[[int, int], None]
-"""Called with how many snapshots are done, and of how many."""
-
-DAY: Final = 86_400
 KEEP_EVERY: Final = 1000
 
 ELSEWHERE: Final = "Nothing moved for it here. Fetch from another mirror, and show the authorities what this one has."
@@ -76,7 +73,7 @@ def climb(
     try:
         for index in range(start, end):
             reached = advance(trusted, path[index])
-            if now is not None and reached.seconds > now + DAY:
+            if now is not None and reached.seconds > now + AHEAD_SECONDS:
                 return trusted, reached
             trusted = reached
             progress(index + 1 - start, end - start)

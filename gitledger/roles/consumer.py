@@ -30,11 +30,10 @@ from gitledger.exchange.remotes import Watch
 from gitledger.objects.codec import Commit, digest
 from gitledger.objects.store import Store
 from gitledger.roles import ascent, draft
-from gitledger.roles.ascent import Progress
-from gitledger.roles.place import INCOMING, Place, write_durably
+from gitledger.roles.place import INCOMING, Place, Progress, silent, write_durably
 from gitledger.rules.advance import advance, genesis, pinned
 from gitledger.rules.entry import Entry
-from gitledger.rules.queue import ENDORSEMENT_REF, PROPOSAL_REF, REFUSAL_REF
+from gitledger.rules.queue import REFS
 from gitledger.rules.state import Snapshot
 
 QUEUE_LIMIT: Final = 10_000
@@ -45,10 +44,6 @@ _TRIES: Final = 3
 _ORIGIN: Final = "origin"
 _FETCHED: Final = "fetched.json"
 _PEEKED: Final = "refs/gitledger/peeked"
-
-
-def _silent(done: int, of: int) -> None:
-    """The progress of whoever shows none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +95,7 @@ def clone(
     *,
     known: tuple[str, str] | None = None,
     domain: str | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     now: int | None = None,
     watch: Watch | None = None,
 ) -> Place:
@@ -153,7 +148,7 @@ def fetch(
     place: Place,
     remote: str = _ORIGIN,
     *,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     now: int | None = None,
     watch: Watch | None = None,
 ) -> FetchReport:
@@ -268,7 +263,7 @@ def _check_out(store: Store, oid: str, mend: str) -> None:
 
 
 def verify(
-    place: Place, named: str | None = None, *, from_genesis: bool = False, progress: Progress = _silent
+    place: Place, named: str | None = None, *, from_genesis: bool = False, progress: Progress = silent
 ) -> Snapshot:
     """Verify the snapshot `named` (None: the newest verified) on the one before it, or all up to it from genesis.
 
@@ -389,7 +384,7 @@ def _without_new(store: Store, refs: Mapping[str, str], branch: str, into: str) 
 
 
 def _queued(ref: str) -> bool:
-    return any(form.fullmatch(ref) for form in (PROPOSAL_REF, ENDORSEMENT_REF, REFUSAL_REF))
+    return any(form.fullmatch(ref) for form in REFS)
 
 
 def _incoming(place: Place, remote: str) -> str:

@@ -19,7 +19,7 @@ from typing import Final
 from gitledger.errors import Failed, LedgerError, Malformed, Refused, about
 from gitledger.objects.codec import Commit, Tag
 from gitledger.objects.store import ABSENT, Store
-from gitledger.roles.place import Place
+from gitledger.roles.place import AHEAD_SECONDS, Place
 from gitledger.rules import endorsement, proposal, queue, refusal
 from gitledger.rules.advance import advance
 from gitledger.rules.endorsement import Endorsement
@@ -29,9 +29,6 @@ from gitledger.rules.queue import ENDORSEMENT_REF, PROPOSAL_REF, REFUSAL_REF, Qu
 from gitledger.rules.refusal import Refusal
 from gitledger.rules.state import Snapshot, State
 from gitledger.rules.transition import Transition, apply
-
-AHEAD: Final = 86400
-"""How many seconds ahead of the host's clock a snapshot may be dated (spec 8, On the host)."""
 
 NOT_IN_TABLE: Final = "ref-not-in-table"
 """The rule of a ref that may not be pushed; whoever says so shows the table."""
@@ -44,7 +41,6 @@ TABLE: Final = (
 )
 """What may be pushed (spec 2): refs, and what they take."""
 
-_QUEUED: Final = (PROPOSAL_REF, ENDORSEMENT_REF, REFUSAL_REF)
 _TOPIC_JUNK = re.compile(r"[^a-z0-9._-]+|\.(?=\.)|^[^a-z0-9]+")
 
 
@@ -174,7 +170,7 @@ class _Push:
         newest = trusted
         for oid in _descent(self.store, trusted, update.new):
             newest = advance(newest, oid)
-            if newest.seconds > self.now + AHEAD:
+            if newest.seconds > self.now + AHEAD_SECONDS:
                 raise Refused(
                     "ahead-of-clock",
                     f"{newest.name} is dated more than a day ahead of this host's clock, and no later snapshot could "
@@ -189,7 +185,7 @@ class _Push:
         updates = [update for update in self.updates if update.ref != self.place.branch]
         if not updates:
             return
-        pushed = {form: [each for each in updates if form.fullmatch(each.ref)] for form in _QUEUED}
+        pushed = {form: [each for each in updates if form.fullmatch(each.ref)] for form in queue.REFS}
         proposals = pushed[PROPOSAL_REF]
         present = self.place.queue_refs()
         self.state = state
@@ -347,7 +343,7 @@ class _Push:
 def _must_be_in_table(place: Place, state: State, update: Update, updates: Sequence[Update]) -> None:
     """The ref is one that may be pushed, once, from where it stands, and not away (spec 2)."""
     ref = update.ref
-    if ref != place.branch and not any(form.fullmatch(ref) for form in _QUEUED):
+    if ref != place.branch and not any(form.fullmatch(ref) for form in queue.REFS):
         raise _outside(place, state, update)
     if update.new == ABSENT:
         withdraw = f"gitledger withdraw {update.old}   (takes a proposal back)" if PROPOSAL_REF.fullmatch(ref) else ""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import shlex
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from gitledger.errors import LedgerError, Malformed, Unsound, Usage
 from gitledger.exchange import layout
 from gitledger.objects.codec import Commit, digest
 from gitledger.objects.store import ABSENT, Store
-from gitledger.roles.place import Place
+from gitledger.roles.place import Place, Progress, silent
 from gitledger.roles.upkeep import settle
 from gitledger.rules.advance import advance, genesis
 from gitledger.rules.entry import Entry
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from gitledger.signing.signers import Signer
 
 __all__ = ["Card", "card", "check", "create", "install", "settle"]
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,7 @@ def card(snapshot: Snapshot) -> Card:
     )
 
 
-def install(directory: Path, *, progress: Progress = lambda done, of: None) -> Place:
+def install(directory: Path, *, progress: Progress = silent) -> Place:
     """Make the bare repository at `directory`, which holds a ledger, its host; again, to renew hooks and settings.
 
     What it holds is verified from genesis on before it becomes a host; its ledger id, `Place.anchor`, is for the person

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from gitledger.documents.names import SnapshotName
 from gitledger.errors import Failed, Refused, Usage
@@ -25,6 +25,12 @@ from gitledger.rules.state import Snapshot
 
 INCOMING = "refs/gitledger/incoming/"
 QUEUES = ("refs/proposals/", "refs/endorsements/", "refs/refusals/")
+
+AHEAD_SECONDS: Final = 86_400
+"""How far ahead of a clock a snapshot may be dated before the host refuses it and a consumer waits (spec 8, 10)."""
+
+Progress = Callable[[int, int], None]
+"""Called with how many are done, and of how many."""
 
 Role = Literal["host", "clone"]
 Looked = Literal["newest", "missing", "all"]
@@ -165,6 +171,10 @@ class Place:
             kept = prefix + queue.removeprefix("refs/") if prefix else queue
             found |= {queue + ref.removeprefix(kept): oid for ref, oid in self.store.refs(kept).items()}
         return found
+
+
+def silent(done: int, of: int) -> None:
+    """The progress of whoever shows none."""
 
 
 def write_durably(path: Path, text: str) -> None:

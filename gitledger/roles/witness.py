@@ -6,7 +6,7 @@ run signed and did not publish is published first, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitledger.errors import Fork, LedgerError, Refused
@@ -15,7 +15,7 @@ from gitledger.objects.codec import Commit, Ident, sign_commit
 from gitledger.objects.store import Store
 from gitledger.roles.consumer import FetchReport
 from gitledger.roles.journal import Journal
-from gitledger.roles.place import Place
+from gitledger.roles.place import Place, Progress, silent
 from gitledger.rules import queue, refusal, snapshot
 from gitledger.rules.advance import advance
 from gitledger.rules.endorsement import Endorsement
@@ -24,8 +24,6 @@ from gitledger.rules.queue import Queue, Verdict
 from gitledger.rules.state import Snapshot, State
 from gitledger.rules.transition import Transition
 from gitledger.signing.signers import Signer
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ def emit(
     remote: str = "origin",
     first_here: bool = False,
     only: Sequence[str] | None = None,
-    progress: Progress = lambda done, of: None,
+    progress: Progress = silent,
 ) -> Plan:
     """Emit all that is ready, at `seconds` on this machine's clock, and return what was done.
 

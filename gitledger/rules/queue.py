@@ -30,6 +30,8 @@ ENDORSEMENT_REF = re.compile(
     r"refs/endorsements/(?P<proposal>[0-9a-f]{40})/(?P<domain>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)"
 )
 REFUSAL_REF = re.compile(r"refs/refusals/(?P<proposal>[0-9a-f]{40})")
+REFS = (PROPOSAL_REF, ENDORSEMENT_REF, REFUSAL_REF)
+"""The forms of the refs that make the queue (spec 2)."""
 
 Accept = Callable[[Transition, tuple[Endorsement, ...]], State]
 
