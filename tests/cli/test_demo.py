@@ -88,6 +88,7 @@ def test_the_scene_is_played_and_left(home: Path) -> None:
     assert after == before
 
 
+@pytest.mark.long
 def test_without_a_directory_it_names_the_one_it_made_and_what_to_type_there(home: Path) -> None:
     done = demo(home)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -17,8 +17,8 @@ from mirror import KEYS, NOW, Mirror
 from world import World, accepted
 
 from gitledger.errors import Failed, Fork, LedgerError, Malformed, Refused, Unreachable, Unsound, Usage
-from gitledger.roles import ascent, consumer
-from gitledger.roles.place import Place
+from gitledger.roles import consumer
+from gitledger.roles.place import AHEAD_SECONDS, Place
 
 BRANCH = "refs/heads/common"
 
@@ -270,15 +270,15 @@ def test_an_older_state_is_a_stale_mirror_and_moves_nothing(place: Place, mirror
 
 def test_what_is_ahead_of_the_clock_waits_and_is_taken_later(place: Place, mirror: Mirror) -> None:
     mirror.grow()
-    late = mirror.snapshot(at=3 * ascent.DAY)
+    late = mirror.snapshot(at=3 * AHEAD_SECONDS)
     mirror.show(late)
     report = fetch(place)
-    assert (report.after, report.ahead) == (4, ("common@5", forge.START + 3 * ascent.DAY))
-    assert fetch(place, now=NOW + 2 * ascent.DAY).after == 5
+    assert (report.after, report.ahead) == (4, ("common@5", forge.START + 3 * AHEAD_SECONDS))
+    assert fetch(place, now=NOW + 2 * AHEAD_SECONDS).after == 5
 
 
 def test_a_clock_that_lags_does_not_refuse_a_clone(mirror: Mirror, tmp_path: Path) -> None:
-    mirror.show(mirror.snapshot(at=3 * ascent.DAY))
+    mirror.show(mirror.snapshot(at=3 * AHEAD_SECONDS))
     assert clone(mirror, tmp_path / "clone").verified.number == 3
 
 
