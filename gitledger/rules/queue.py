@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from gitledger.errors import LedgerError, Malformed, Refused, Wanting, about
+from gitledger.errors import LedgerError, Malformed, Refused, Unsound, Wanting, about
 from gitledger.objects.codec import Commit
 from gitledger.rules import endorsement, proposal, refusal
 from gitledger.rules.endorsement import Endorsement
@@ -197,6 +197,9 @@ def decide(state: State, queue: Queue, accept: Accept = suppose) -> Iterator[Ver
             endorsement.must_be_met(transition.demands, endorsements)
         except (Refused, Malformed) as error:
             yield from stop(one, error)
+            continue
+        except Unsound as error:  # an object of it is missing or damaged here, which says nothing of the proposal
+            yield from stop(one, Wanting(error.rule, error.what, error.mend))
             continue
         state = accept(transition, endorsements)
         yield Verdict(one, state.number, transition, endorsements)

@@ -105,6 +105,17 @@ def test_named_proposals_alone_are_taken_with_what_they_stand_on(world: World) -
     assert error.value.rule == "not-waiting"
 
 
+def test_a_proposal_with_a_damaged_object_waits_and_holds_up_nobody(world: World) -> None:
+    damaged = world.propose(world.alice, {"domains/alice/1": b"lost\n"}, "Lost\n\nLedger-Salt: 5")
+    whole = world.propose(world.james, {"domains/james/1": b"found\n"})
+    blob = forge.git(world.host, "rev-parse", f"{damaged}:domains/alice/1").decode().strip()
+    (world.host / "objects" / blob[:2] / blob[2:]).unlink()
+    plan = world.emit()
+    assert [verdict.proposal.oid for verdict in plan.ready] == [whole]
+    assert [(one.proposal.oid, one.error.rule) for one in plan.waiting if one.error] == [(damaged, "missing-object")]
+    assert not plan.refused
+
+
 def test_an_empty_queue_changes_nothing(world: World) -> None:
     before = world.refs()
     assert world.emit().verdicts == ()
