@@ -208,7 +208,8 @@ class _Push:
             raise Refused(
                 "nothing-proposed",
                 f"{update.new} is a snapshot, or a proposal that one accepted already",
-                "commit something on it, then push again",
+                f"git branch -D {update.ref.removeprefix('refs/proposals/')}   "
+                "(it is in: the branch has done its work; or commit something on it)\nthen push again",
             )
         for transition in self.transitions(line):
             _must_be_of(transition, domain, update)
