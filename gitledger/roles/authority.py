@@ -11,7 +11,7 @@ from gitledger.roles.proposer import ident
 from gitledger.rules import endorsement, queue, tags
 from gitledger.rules.endorsement import Demand, Endorsement
 from gitledger.rules.proposal import NAMESPACE, Proposal
-from gitledger.rules.transition import Transition, apply
+from gitledger.rules.transition import Transition
 from gitledger.signing.signers import Signer
 
 
@@ -38,9 +38,9 @@ def look(place: Place, proposal: Proposal) -> Matter:
     """
     state = place.verified.state
     waiting = queue.read(state, place.queue_refs())
-    for one in queue.read_line(state, proposal.oid, state.policy.limits.pending_per_domain):
-        policy, transition = state.policy, apply(state, one)
-        state = transition.after
+    line = queue.read_line(state, proposal.oid, state.policy.limits.pending_per_domain)
+    *earlier, transition = queue.play(state, line)
+    policy = (earlier[-1].after if earlier else state).policy
     have = endorsement.usable(waiting.endorsements.get(proposal.oid, ()), proposal, transition.demands, policy)
     return Matter(proposal, transition, have)
 

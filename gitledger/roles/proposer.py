@@ -23,7 +23,7 @@ from gitledger.objects.trees import Tree
 from gitledger.roles.place import Place
 from gitledger.rules import queue, refusal
 from gitledger.rules.proposal import NAMESPACE, Permit, Proposal
-from gitledger.rules.transition import Transition, apply
+from gitledger.rules.transition import Transition
 from gitledger.signing.keys import PublicKey
 from gitledger.signing.signers import Signer
 
@@ -70,9 +70,7 @@ def propose(
     payload = compose_commit(tree=tree, parents=(base,), author=author, committer=committer, mergetags=(), message=text)
     oid = store.write("commit", sign_commit(payload, signer.sign(payload, NAMESPACE)))
     line = queue.read_line(state, oid, state.policy.limits.pending_per_domain)
-    for one in line:
-        transition = apply(state, one)
-        state = transition.after
+    *_, transition = queue.play(state, line)
     branch = _branch(place, topic or "", message)
     ref = f"refs/proposals/{transition.who.domain}/{_checked_topic(branch.rpartition('/')[2])}"
     said = _push(place, remote, {ref: oid}, force=True) if push else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitledger.errors import LedgerError, Malformed, Refused, Unsound, Wanting, about
@@ -141,6 +141,17 @@ def read(state: State, refs: Mapping[str, str]) -> Queue:
         except LedgerError as error:
             unreadable[ref] = error
     return Queue(lines, endorsements, decided, unreadable)
+
+
+def play(state: State, line: Sequence[Proposal]) -> Iterator[Transition]:
+    """The transitions of a line of proposals, base first, each on the state that the one before gives.
+
+    Raises what `apply` raises for the first that is not possible; endorsements are not counted.
+    """
+    for one in line:
+        transition = apply(state, one)
+        yield transition
+        state = transition.after
 
 
 def suppose(transition: Transition, endorsements: tuple[Endorsement, ...]) -> State:
