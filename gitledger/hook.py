@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Final
 from gitledger.errors import LedgerError, Usage
 
 if TYPE_CHECKING:
-    from gitledger.roles.gate import Accepted, Endorsed, Queued, Update
+    from gitledger.roles.gate import Accepted, Endorsed, Queued, Rotating, Update
     from gitledger.rules.proposal import Proposal
 
 _WIDTH: Final = 72
-_CONSEQUENTIAL: Final = ("refs/heads/", "refs/refusals/")
+_CONSEQUENTIAL: Final = ("refs/heads/", "refs/refusals/", "refs/rotations/")
 """A push to these leaves something to do."""
 
 Pushed = tuple[str, str, str]
@@ -107,7 +107,7 @@ def _pushed() -> list[Pushed]:
 
 
 def _accepted(accepted: Accepted) -> Iterable[str]:
-    from gitledger.roles.gate import Advanced, Endorsed, Queued
+    from gitledger.roles.gate import Advanced, Endorsed, Queued, Rotating
 
     if isinstance(accepted, Advanced):
         return [f"{_range(accepted.first, accepted.last)} accepted"]
@@ -115,6 +115,8 @@ def _accepted(accepted: Accepted) -> Iterable[str]:
         return _queued(accepted)
     if isinstance(accepted, Endorsed):
         return _endorsed(accepted)
+    if isinstance(accepted, Rotating):
+        return _rotating(accepted)
     return _wrapped(f"{_shown(accepted.proposal)} is {accepted.refusal.verb}: {accepted.ref}")
 
 
@@ -153,6 +155,20 @@ def _endorsed(endorsed: Endorsed) -> Iterator[str]:
         yield from _wrapped(f"it waits for the witness: as things stand it becomes {name}", "  ")
     elif verdict is not None and verdict.error is not None:
         yield from _wrapped(f"it {verdict.error.what}", "  ")
+
+
+def _rotating(rotating: Rotating) -> Iterator[str]:
+    from gitledger.roles.hold import when
+
+    one = rotating.waiting
+    to, by = one.new[0], ", ".join(each.domain_id for each in one.endorsements)
+    yield from _wrapped(f"rotation {one.hash[:12]} to {to} on {one.on.name}: endorsed by {by}")
+    lack, among = one.missing
+    if lack:
+        yield from _wrapped(f"it lacks {lack} more of {', '.join(among)}", "  ")
+        return
+    yield from _wrapped(f"it is complete: {to} seals it with gitledger emit", "  ")
+    yield from _wrapped(f"until {when(rotating.until)} nobody else may emit here", "  ")
 
 
 def _refused(refused: Sequence[tuple[str, LedgerError]], updates: Sequence[Update]) -> Iterator[str]:

@@ -520,12 +520,11 @@ def genesis_files(
     return held
 
 
-def witness_file(domain: str, key: Key, since: str) -> bytes:
-    """The file that names the genesis witness."""
-    return (
-        f"artifact_type: asl.common.witness\nversion: 0.1\ndomain_id: {domain}\n"
-        f"pubkey_id: {key_id(key)}\nsince: {since}\n"
-    ).encode()
+def witness_file(domain: str, key: Key | str, since: str, rotation: str = "") -> bytes:
+    """The file that names a witness; `key` may be its id. `rotation` is the artifact key, for all but genesis."""
+    text = f"artifact_type: asl.common.witness\nversion: 0.1\ndomain_id: {domain}\n"
+    text += f"pubkey_id: {key if isinstance(key, str) else key_id(key)}\nsince: {since}\n"
+    return (text + (f"rotation_artifact: {rotation}\n" if rotation else "")).encode()
 
 
 def genesis(
@@ -733,3 +732,185 @@ def _domain_of(repo: Path, held: Files, public: bytes) -> str:
     """The domain of a key by its record; for one that no record knows, something that sorts and shows."""
     path = record_path(public)
     return str(_record(repo, held, path)["domain_id"]) if path in held else "nobody"
+
+
+# Rotations
+
+ROTATION = "asl.common.witness-rotation"
+
+Witness = tuple[str, Key | str]
+"""A domain, and a key of it or its id."""
+
+
+@dataclass
+class Rotation:
+    """All that a rotation artifact says but its endorsements; `old` and `new` are domain and key id."""
+
+    ledger: str
+    snapshot: str
+    previous_hash: str
+    old: tuple[str, str]
+    new: tuple[str, str]
+    policy_key: str
+    threshold: int | str
+    number: int | str
+    reason: str | None = None
+    artifact_type: str = ROTATION
+    version: str = "0.1"
+
+    @property
+    def endorsed(self) -> list[str]:
+        """The eight fields that H is over (spec 8)."""
+        return [
+            self.artifact_type,
+            self.version,
+            self.ledger,
+            self.snapshot,
+            self.previous_hash,
+            self.new[0],
+            self.new[1],
+            self.policy_key,
+        ]
+
+    @property
+    def hash(self) -> bytes:
+        """H, 32 bytes."""
+        fields = [text.encode() for text in self.endorsed]
+        return hashlib.sha256(b"".join(len(one).to_bytes(8, "big") + one for one in fields)).digest()
+
+    def render(self, entries: Iterable[tuple[str, str, bytes]] = ()) -> bytes:
+        """The artifact with these endorsements (domain, key id, armour), in the order given; the draft without."""
+        listed = "".join(
+            f"    - domain_id: {domain}\n      pubkey_id: {key}\n      signature: |\n"
+            + "".join(f"        {one}\n" for one in armour.decode().splitlines())
+            for domain, key, armour in entries
+        )
+        return (
+            f"artifact_type: {self.artifact_type}\nversion: {self.version}\ncommon_domain_id: {self.ledger}\n"
+            f"previous_snapshot: {{snapshot_id: {self.snapshot}, snapshot_hash: {self.previous_hash}}}\n"
+            "rotation:\n"
+            f"  old_witness: {{domain_id: {self.old[0]}, pubkey_id: {self.old[1]}}}\n"
+            f"  new_witness: {{domain_id: {self.new[0]}, pubkey_id: {self.new[1]}}}\n"
+            f"  policy_ref: {{artifact_key: {self.policy_key}}}\n"
+            + ("" if self.reason is None else f"  reason: {json.dumps(self.reason, ensure_ascii=False)}\n")
+            + f"endorsements:\n  threshold: {self.threshold}\n"
+            + (f"  endorsements:\n{listed}" if listed else "  endorsements: []\n")
+            + f"created_at_logseq: {self.number}\n"
+        ).encode()
+
+
+def rotation(repo: Path, previous: str, to: Witness, **altered: Any) -> Rotation:
+    """The rotation to `to` on the snapshot `previous`, every field computed; `altered` replaces fields by name."""
+    held = files(repo, previous)
+    old, policy = document(repo, held, "ledger/witness.yaml"), held["ledger/policy.yaml"][1]
+    snapshot = said(repo, previous, "Snapshot")
+    made = Rotation(
+        ledger=said(repo, previous, "Ledger") or hash_of(repo, previous),
+        snapshot=snapshot,
+        previous_hash=hash_of(repo, previous),
+        old=(old["domain_id"], old["pubkey_id"]),
+        new=_who(to),
+        policy_key=sha256(read_object(repo, policy)),
+        threshold=document(repo, held, "ledger/policy.yaml")["witness_policy"]["quorum_threshold"],
+        number=int(snapshot.partition("@")[2]),
+    )
+    return replace(made, **{name: _who(value) if name in ("old", "new") else value for name, value in altered.items()})
+
+
+def rotation_hash(repo: Path, previous: str, to: Witness, **altered: Any) -> bytes:
+    """H of that rotation, 32 bytes."""
+    return rotation(repo, previous, to, **altered).hash
+
+
+def rotation_file(
+    repo: Path,
+    previous: str,
+    to: Witness,
+    endorsements: Mapping[str, Key] | None = None,
+    *,
+    entries: Sequence[tuple[str, str, bytes]] | None = None,
+    **altered: Any,
+) -> bytes:
+    """The artifact of that rotation, endorsed by the keys of these domains, sorted; without any, it is the draft.
+
+    `entries` are endorsements as they shall stand there (see `rotation_entry`): in any order, repeated, by anybody.
+    """
+    made = rotation(repo, previous, to, **altered)
+    if entries is None:
+        entries = [rotation_entry(made.hash, domain, key) for domain, key in sorted((endorsements or {}).items())]
+    return made.render(entries)
+
+
+def rotation_entry(hash: bytes, domain: str, key: Key, **signing: Any) -> tuple[str, str, bytes]:
+    """An endorsement as it stands in an artifact: domain, key id, armour over H."""
+    return domain, key_id(key), rotation_endorsement(hash, key, **signing)
+
+
+def rotation_endorsement(hash: bytes, key: Key, namespace: str = ROTATION, **signing: Any) -> bytes:
+    """The armour over the 32 bytes of H that an authority pushes to `refs/rotations/<H>/<domain>`."""
+    return sshsig(key, hash, namespace=namespace, **signing)
+
+
+def rotating(
+    repo: Path,
+    previous: str,
+    artifact: bytes,
+    key: Key | None,
+    *,
+    to: Witness | None = None,
+    path: str = "",
+    witness: Content | None = None,
+    extra: Mapping[str, Content | None] | None = None,
+    seconds: int | None = None,
+    lines: Mapping[str, str | None] | None = None,
+    **altered: Any,
+) -> str:
+    """The snapshot that seals `artifact` on the snapshot `previous`, signed by `key`, with every field computed.
+
+    `to` and the endorsing domains are those that the artifact names; where it can't be read, `to` has to be given. To
+    make it wrong: `path` is where the artifact stands, `witness` the content of `ledger/witness.yaml`, `extra` changes
+    further files (None takes one out); the rest is as in `snapshot`.
+    """
+    try:
+        read = yaml.load(artifact, Loader=yaml.BaseLoader)
+        new, listed = read["rotation"]["new_witness"], read["endorsements"]["endorsements"]
+        domain, public = _who(to) if to else (new["domain_id"], new["pubkey_id"])
+        domains = " ".join(one["domain_id"] for one in listed)
+    except (yaml.YAMLError, TypeError, KeyError):
+        assert to, "say to whom, where the artifact does not"
+        (domain, public), domains = _who(to), "alice james"
+    name, _, number = said(repo, previous, "Snapshot").partition("@")
+    this, sealed = f"{name}@{int(number) + 1}", sha256(artifact)
+    contents: dict[str, Content | None] = {
+        path or f"ledger/rotations/{sealed.removeprefix('sha256:')}.yaml": artifact,
+        "ledger/witness.yaml": witness_file(domain, public, this, sealed) if witness is None else witness,
+        **(extra or {}),
+    }
+    root = altered.pop("tree", None) or changed(repo, previous, contents)
+    who = f"{domain} <{domain}@{name}> {when(repo, previous) + 1 if seconds is None else seconds} +0000"
+    return (
+        Fields(
+            tree=root,
+            parents=[previous],
+            author=who,
+            committer=who,
+            mergetags=[],
+            first=f"{this}: witness rotates to {domain}",
+            lines={
+                "Ledger": said(repo, previous, "Ledger") or hash_of(repo, previous),
+                "Snapshot": this,
+                "Previous": hash_of(repo, previous),
+                "Content": tree_digest(repo, root),
+                "Witness": f"{domain} {public}",
+                "Rotation": sealed,
+                "Endorsed": domains,
+            },
+        )
+        .altered(lines or {}, altered)
+        .write(repo, key)
+    )
+
+
+def _who(witness: Witness) -> tuple[str, str]:
+    domain, key = witness
+    return domain, key if isinstance(key, str) else key_id(key)

@@ -47,6 +47,21 @@ class Proposed(str):
     push: Done | None
 
 
+@dataclass(frozen=True)
+class Rotated:
+    """A rotation that people drafted and signed: H in hex, the bytes of the draft, the armour of each domain.
+
+    `refs` are the blobs in `clone` by the ref that they are for; `push` what became of the push (None: none was made).
+    """
+
+    hash: str
+    draft: bytes
+    signatures: Mapping[str, bytes]
+    refs: Mapping[str, str]
+    clone: Path
+    push: Done | None = None
+
+
 def accepted(done: Done) -> Done:
     """Assert that a command succeeded."""
     assert done.returncode == 0, f"refused:\n{done.stderr}"
@@ -358,6 +373,51 @@ class World:
             if check:
                 accepted(tag.push)
         return tag
+
+    def rotate(
+        self,
+        to: Person,
+        by: Sequence[Person],
+        *,
+        key: Path | None = None,
+        on: str | int | None = None,
+        draft: bool = True,
+        push: bool = True,
+        check: bool = True,
+        **altered: Any,
+    ) -> Rotated:
+        """Draft the rotation to `to`, have each of `by` sign H with `ssh-keygen -Y sign`, and push all at once.
+
+        The first of `by` (without any, `to`) carries it to `refs/rotations/<H>/draft` and `/<domain>`; without `draft`,
+        only the signatures. It is on the newest snapshot unless `on` is another; `key` is the key of `to` that shall
+        serve; `altered` (`reason=…`) goes to `forge.rotation`.
+        """
+        snapshot = self.tip if on is None else self.oid(on) if isinstance(on, int) else on
+        made = forge.rotation(self.host, snapshot, (to.domain, key or to.key), **altered)
+        hash_, signatures = made.hash.hex(), {person.domain: self._signed(person, made.hash) for person in by}
+        carrier = by[0] if by else to
+        clone = self.clone(carrier)
+        brought = {"draft": made.render()} | signatures if draft else signatures
+        refs = {f"refs/rotations/{hash_}/{name}": self._blob(carrier, clone, text) for name, text in brought.items()}
+        pushed = None
+        if push:
+            pushed = self.push(carrier, clone, *(f"+{oid}:{ref}" for ref, oid in refs.items()))
+            if check:
+                accepted(pushed)
+        return Rotated(hash_, made.render(), signatures, refs, clone, pushed)
+
+    def _signed(self, person: Person, hash_: bytes) -> bytes:
+        """H signed by the person's authority key, as the worksheet has it."""
+        file = person.home / "rotation"
+        file.write_bytes(hash_)
+        file.with_suffix(".sig").unlink(missing_ok=True)
+        person.run(
+            person.home, "ssh-keygen", "-q", "-Y", "sign", "-n", forge.ROTATION, "-f", str(person.key), str(file)
+        )
+        return file.with_suffix(".sig").read_bytes()
+
+    def _blob(self, person: Person, clone: Path, content: bytes) -> str:
+        return person.git(clone, "hash-object", "-w", "--stdin", input=content.decode()).stdout.strip()
 
     def push(
         self, person: Person, cwd: Path, *refspecs: str, host: Path | None = None, options: Sequence[str] = ()

@@ -34,6 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _domain = typer.Typer(name="domain", help="Who you are: the domain and its keys.", no_args_is_help=True)
+_host = typer.Typer(name="host", help="Hold what people push to, for a while.", no_args_is_help=True)
 _hooks = typer.Typer(name="hooks", help="Make a bare repository a host, or see what it lacks.", no_args_is_help=True)
 
 
@@ -55,6 +56,7 @@ def _begin(
 
 @_domain.callback()
 @_hooks.callback()
+@_host.callback()
 def _begin_group(at: At = None) -> None:
     """What stands between a group of commands and the command."""
 
@@ -97,11 +99,13 @@ for _group, _commands in (
     (app, (authority.endorse, witness.emit, demo)),
     (_domain, (domain.new, domain.add_key, domain.revoke_key, domain.show, domain.prove)),
     (_hooks, (host.install, host.check)),
+    (_host, (host.freeze, host.thaw)),
 ):
     for _command in _commands:
         _group.command(context_settings=_SETTINGS)(_in_unicode(_command))
 app.add_typer(_domain)
 app.add_typer(_hooks)
+app.add_typer(_host)
 
 _UsageError: type[Exception] = next(
     base for base in typer.BadParameter.__mro__ if issubclass(base, Exception) and base.__name__ == "ClickException"

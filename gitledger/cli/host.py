@@ -1,15 +1,16 @@
-"""`init` and `hooks`: the host that people push to."""
+"""`init`, `hooks` and `host`: the repository that people push to."""
 
 from __future__ import annotations
 
 import shlex
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitledger.cli import output
-from gitledger.cli.options import At, Json, Key, bytes_of, keys_by_domain, now, signer_for
+from gitledger.cli.options import At, Json, Key, bytes_of, keys_by_domain, now, place_here, signer_for
 from gitledger.errors import Refused
 
 if TYPE_CHECKING:
@@ -126,6 +127,45 @@ def check(
             if what:
                 output.command(mend.removeprefix("run: "), indent=4)
     raise Refused("host-lacks", f"{directory} lacks {output.count(len(problems), 'thing')}")
+
+
+def freeze(
+    period: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long, such as 7d or 24h.")],
+    as_json: Json = False,
+    at: At = None,
+) -> None:
+    """Hold the branch, while a rotation is endorsed.
+
+    Until then no snapshot is taken but the seal of a rotation; proposals and endorsements are, as always. It ends by
+    itself, with the seal of a rotation, or with `gitledger host thaw`.
+
+    --json: snapshot, since, until.
+    """
+    from gitledger.documents.names import seconds_of
+    from gitledger.roles import hold
+
+    place = place_here()
+    made = hold.freeze(place, seconds_of(period), int(time.time()))
+    newest = place.verified.name
+    if as_json:
+        output.as_json({"snapshot": newest, "since": output.iso(made.since), "until": output.iso(made.until)})
+        return
+    output.say((f"Frozen at {newest}", output.WAITS), f" until {output.when(made.until)}. To end it:")
+    output.command("gitledger host thaw")
+
+
+def thaw(as_json: Json = False, at: At = None) -> None:
+    """End a freeze: the witness may emit again.
+
+    --json: thawed.
+    """
+    from gitledger.roles import hold
+
+    thawed = hold.thaw(place_here())
+    if as_json:
+        output.as_json({"thawed": thawed})
+    else:
+        output.say("The witness may emit again." if thawed else "Nothing was frozen.")
 
 
 def _print_card(card: Card, genesis: Snapshot, where: Path, key: str | None) -> None:

@@ -31,9 +31,9 @@ from gitledger.objects.codec import Commit, digest
 from gitledger.objects.store import Store
 from gitledger.roles import ascent, draft
 from gitledger.roles.place import INCOMING, Place, Progress, silent, write_durably
+from gitledger.rules import queue, rotations
 from gitledger.rules.advance import advance, genesis, pinned
 from gitledger.rules.entry import Entry
-from gitledger.rules.queue import REFS
 from gitledger.rules.state import Snapshot
 
 QUEUE_LIMIT: Final = 10_000
@@ -359,8 +359,8 @@ def _collect(place: Place, remote: str, *, watch: Watch | None) -> _Offer:
         offered = remotes.advertised(store, remote)
         if place.branch not in offered:
             raise Unreachable("no-branch-there", f"{remote} has no {place.branch}", "git remote -v shows its address")
-        queue = sorted(ref for ref in offered if _queued(ref))
-        refs = {ref: offered[ref] for ref in (place.branch, *queue[:QUEUE_LIMIT])}
+        waiting = sorted(ref for ref in offered if _queued(ref))
+        refs = {ref: offered[ref] for ref in (place.branch, *waiting[:QUEUE_LIMIT])}
         failed: LedgerError | None = None
         try:
             remotes.fetch(store, remote, refs, into=into, watch=watch)
@@ -375,7 +375,7 @@ def _collect(place: Place, remote: str, *, watch: Watch | None) -> _Offer:
     write_durably(place.directory / _FETCHED, json.dumps(times, sort_keys=True) + "\n")
     tip = store.resolve(_incoming(place, remote))
     assert tip is not None
-    return _Offer(tip, max(0, len(queue) - QUEUE_LIMIT), failed)
+    return _Offer(tip, max(0, len(waiting) - QUEUE_LIMIT), failed)
 
 
 def _without_new(store: Store, refs: Mapping[str, str], branch: str, into: str) -> dict[str, str]:
@@ -384,7 +384,7 @@ def _without_new(store: Store, refs: Mapping[str, str], branch: str, into: str) 
 
 
 def _queued(ref: str) -> bool:
-    return any(form.fullmatch(ref) for form in REFS)
+    return any(form.fullmatch(ref) for form in (*queue.REFS, *rotations.REFS))
 
 
 def _incoming(place: Place, remote: str) -> str:

@@ -1,32 +1,35 @@
 """What a push may bring to a host: decided whole, before anything of it is visible (spec 2, 4, 6, 9, 11).
 
-A push may hold snapshots, proposals, endorsements and refusals at once. Every ref must be in the table of spec 2 and
-stand where the pusher thinks it does; then the snapshots are decided, each through `advance`; then proposals,
-endorsements and refusals, against the state after them, in the queue as it would be. One refusal refuses the whole
-push. Nothing is written here: what is read may be in a quarantine.
+A push may hold snapshots, proposals, endorsements, refusals and rotations at once. Every ref must be in the table of
+spec 2 and stand where the pusher thinks it does; then the snapshots are decided, each through `advance`; then the rest,
+against the state after them, in the queue as it would be. One refusal refuses the whole push. Nothing is written here:
+what is read may be in a quarantine.
 
-Three things are the host's alone, no part of validity: how many proposals of a domain may wait, who may replace what,
-and that a snapshot is not dated more than a day ahead of the host's clock.
+Four things are the host's alone, no part of validity: how much may wait, who may replace what, that a snapshot is not
+dated more than a day ahead of the host's clock, and what holds the branch (`hold.py`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from gitledger.documents.names import SnapshotName
 from gitledger.errors import Failed, LedgerError, Malformed, Refused, about
 from gitledger.objects.codec import Commit, Tag
 from gitledger.objects.store import ABSENT, Store
+from gitledger.roles import hold
 from gitledger.roles.place import AHEAD_SECONDS, Place
-from gitledger.rules import endorsement, proposal, queue, refusal
+from gitledger.rules import endorsement, proposal, queue, refusal, rotations, succession
 from gitledger.rules.advance import advance
 from gitledger.rules.endorsement import Endorsement
 from gitledger.rules.entry import Entry
 from gitledger.rules.proposal import Proposal
 from gitledger.rules.queue import ENDORSEMENT_REF, PROPOSAL_REF, REFUSAL_REF, Queue, Verdict
 from gitledger.rules.refusal import Refusal
+from gitledger.rules.rotations import Rotations, Waiting
 from gitledger.rules.state import Snapshot, State
 from gitledger.rules.transition import Transition, apply
 
@@ -38,8 +41,13 @@ TABLE: Final = (
     ("refs/proposals/<domain>/<topic>", "a proposal, or a line of them"),
     ("refs/endorsements/<proposal oid>/<domain>", "a signed tag by an authority"),
     ("refs/refusals/<proposal oid>", "a signed tag by the witness or a withdrawer"),
+    ("refs/rotations/<H>/draft", "a rotation artifact without endorsements"),
+    ("refs/rotations/<H>/<domain>", "an authority's signature over H"),
 )
 """What may be pushed (spec 2): refs, and what they take."""
+
+ROTATIONS_LIMIT: Final = 8
+"""How many rotations of one snapshot an authority may endorse; honest ones endorse one, or one more to cancel it."""
 
 _TOPIC_JUNK = re.compile(r"[^a-z0-9._-]+|\.(?=\.)|^[^a-z0-9]+")
 
@@ -97,7 +105,18 @@ class Receipted:
     refusal: Refusal
 
 
-Accepted = Advanced | Queued | Endorsed | Receipted
+@dataclass(frozen=True, slots=True)
+class Rotating:
+    """Endorsements of a rotation were accepted: how it stands now.
+
+    `until` is the second at which the grace ends in which only its new witness may emit; 0 while it is not complete.
+    """
+
+    waiting: Waiting
+    until: int
+
+
+Accepted = Advanced | Queued | Endorsed | Receipted | Rotating
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +144,7 @@ def decide(place: Place, updates: Sequence[Update], now: int) -> Decision:
     snapshots = [update for update in push.sound if update.ref == place.branch]
     push.each(snapshots, lambda update: push.advance(update, trusted))
     if not push.refused:
+        push.rotate(push.newest or trusted)
         push.enter((push.newest or trusted).state)
     return push.decision()
 
@@ -170,6 +190,8 @@ class _Push:
         newest = trusted
         for oid in _descent(self.store, trusted, update.new):
             newest = advance(newest, oid)
+            if newest.number == trusted.number + 1 and not newest.entry.rotation:
+                hold.must_be_free(self.place, self.now)
             if newest.seconds > self.now + AHEAD_SECONDS:
                 raise Refused(
                     "ahead-of-clock",
@@ -180,9 +202,21 @@ class _Push:
         self.newest = newest
         self.accepted.append(Advanced(update.ref, f"{newest.state.name}@{trusted.number + 1}", newest.name))
 
+    def rotate(self, newest: Snapshot) -> None:
+        """Drafts and endorsements of rotations on `newest`, those that are here and those that are pushed (spec 8)."""
+        updates = [update for update in self.updates if any(form.fullmatch(update.ref) for form in rotations.REFS)]
+        if not updates:
+            return
+        after = {**self.place.queue_refs(), **{update.ref: update.new for update in updates}}
+        found = rotations.read(newest, after)
+        self.each(updates, lambda update: _must_rotate(update, newest, after, found))
+        pushed = {update.ref.split("/")[2] for update in updates}
+        until = self.now + newest.state.policy.grace_seconds
+        self.accepted += [Rotating(one, until if one.complete else 0) for one in found.waiting if one.hash in pushed]
+
     def enter(self, state: State) -> None:
         """What goes to the queue, against `state`."""
-        updates = [update for update in self.updates if update.ref != self.place.branch]
+        updates = [update for update in self.updates if any(form.fullmatch(update.ref) for form in queue.REFS)]
         if not updates:
             return
         pushed = {form: [each for each in updates if form.fullmatch(each.ref)] for form in queue.REFS}
@@ -314,6 +348,13 @@ class _Push:
         one = self.waiting_proposal(update.ref.split("/")[2])
         _must_be_a(self.store, update, "tag")
         receipt = refusal.read(self.store.read(update.new, "tag"), one, self.state)
+        witness = self.state.witness
+        if receipt.at and SnapshotName.parse(receipt.at).number < witness.since_name.number:
+            raise Refused(
+                "refusal-key",
+                f"it is of {receipt.at}; since {witness.since} the witness is {witness.domain_id}, who alone refuses",
+                "leave it to the witness: what can't be numbered is refused at the next emission",
+            )
         self.accepted.append(Receipted(update.ref, one, receipt))
 
     def outlook(self, proposals: Sequence[Update], after: Queue) -> None:
@@ -341,10 +382,63 @@ class _Push:
             self.accepted.append(Endorsed(ref, one, found, verdict))
 
 
+def _must_rotate(update: Update, newest: Snapshot, refs: Mapping[str, str], found: Rotations) -> None:
+    """A draft that comes with an endorsement, or an endorsement of a rotation that is drafted, on `newest` (spec 2, 8).
+
+    `refs` are those of the queue as they would be, `found` the rotations that they hold.
+    """
+    above, _, last = update.ref.rpartition("/")
+    named = above.rpartition("/")[2]
+    if f"{above}/draft" not in refs:
+        raise Refused(
+            "no-draft",
+            f"no rotation {named} is drafted here",
+            f"push its draft together with the endorsement: git push origin DRAFT:{above}/draft SIGNATURE:{update.ref}",
+        )
+    rotation = rotations.read_draft(newest.state.objects, refs[f"{above}/draft"])
+    rotations.must_be_named(rotation, named)
+    succession.must_be_possible(newest, rotation)
+    if last == "draft":
+        _must_be_first_draft(update, found, named)
+        return
+    one = rotations.read_endorsement(newest, rotation, update.new)
+    if one.domain_id != last:
+        raise Refused(
+            "endorsement-domain",
+            f"the key is {one.domain_id}'s, the ref names {last}",
+            f"git push origin {update.new}:{above}/{one.domain_id}",
+        )
+    if sum(_endorses(other, last) for other in found.waiting) > ROTATIONS_LIMIT:
+        raise Refused(
+            "too-many-rotations",
+            f"{last} would endorse more than {ROTATIONS_LIMIT} rotations on {newest.name}",
+            "endorse the one that shall be: gitledger rotations",
+        )
+
+
+def _must_be_first_draft(update: Update, found: Rotations, named: str) -> None:
+    if update.old != ABSENT:
+        raise Refused(
+            "draft-there",
+            "the rotation is drafted already, and its draft stays: the reason in it is endorsed by nobody",
+            f"push the endorsement alone, to refs/rotations/{named}/<domain>",
+        )
+    if not any(one.hash == named and one.endorsements for one in found.waiting):
+        raise Refused(
+            "draft-alone",
+            "a draft is taken only with a valid endorsement in the same push",
+            f"git push origin DRAFT:{update.ref} SIGNATURE:refs/rotations/{named}/<domain>",
+        )
+
+
+def _endorses(waiting: Waiting, domain: str) -> bool:
+    return not waiting.stale and any(one.domain_id == domain for one in waiting.endorsements)
+
+
 def _must_be_in_table(place: Place, state: State, update: Update, updates: Sequence[Update]) -> None:
     """The ref is one that may be pushed, once, from where it stands, and not away (spec 2)."""
     ref = update.ref
-    if ref != place.branch and not any(form.fullmatch(ref) for form in queue.REFS):
+    if ref != place.branch and not any(form.fullmatch(ref) for form in (*queue.REFS, *rotations.REFS)):
         raise _outside(place, state, update)
     if update.new == ABSENT:
         withdraw = f"gitledger withdraw {update.old}   (takes a proposal back)" if PROPOSAL_REF.fullmatch(ref) else ""
@@ -390,9 +484,13 @@ def _descent(store: Store, trusted: Snapshot, tip: str) -> list[str]:
         commit = Commit.parse(store.read(oid, "commit"))
         number = _number(commit, trusted, oid, tip)
         if number <= trusted.number or not commit.parents:
+            witness = trusted.state.witness
+            sealed = (
+                f"; {witness.since} sealed the rotation to {witness.domain_id}" if witness.rotation_artifact else ""
+            )
             raise Refused(
                 "not-forward",
-                f"the newest snapshot here is {trusted.name}, {trusted.oid}, and {tip} does not descend from it",
+                f"{tip} does not descend from the newest snapshot here, {trusted.name}, {trusted.oid}{sealed}",
                 "the branch moves forward only: fetch, and go on from there",
             )
         oids.append(oid)

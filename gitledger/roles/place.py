@@ -24,7 +24,7 @@ from gitledger.rules.line import Row
 from gitledger.rules.state import Snapshot
 
 INCOMING = "refs/gitledger/incoming/"
-QUEUES = ("refs/proposals/", "refs/endorsements/", "refs/refusals/")
+QUEUES = ("refs/proposals/", "refs/endorsements/", "refs/refusals/", "refs/rotations/")
 
 AHEAD_SECONDS: Final = 86_400
 """How far ahead of a clock a snapshot may be dated before the host refuses it and a consumer waits (spec 8, 10)."""
@@ -164,7 +164,7 @@ class Place:
             self.store.update([(kept + ref.removeprefix("refs/"), oid, None) for ref, oid in refs.items()])
 
     def queue_refs(self, remote: str = "origin") -> Mapping[str, str]:
-        """Proposals, endorsements and refusals as the host names them: its own, or those fetched from `remote`."""
+        """What waits, as the host names it: proposals, endorsements, refusals, rotations; its own, or from `remote`."""
         prefix = "" if self.role == "host" else f"{INCOMING}{remote}/"
         found: dict[str, str] = {}
         for queue in QUEUES:

@@ -1,8 +1,9 @@
 """Drawing the consequences of what a host decided (spec 4, In the queue; spec 9, Refusal; spec 11).
 
 Tags are made from the branch. The host removes a proposal's ref, with its endorsements, once all its line is decided:
-accepted, refused or withdrawn. A receipt is kept for the grace period, then dropped. A run may be killed or never come
-at all, so each does whatever is left; any number of them may run at a time.
+accepted, refused or withdrawn. A receipt is kept for the grace period, then dropped. A sealed rotation goes at once, a
+stale one after the grace period. A run may be killed or never come at all, so each does whatever is left; any number of
+them may run at a time.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from gitledger.errors import Failed, LedgerError
-from gitledger.objects.codec import Tag
-from gitledger.roles import settled
+from gitledger.objects.codec import Commit, Tag
+from gitledger.roles import hold, settled
 from gitledger.roles.place import Place, write_durably
-from gitledger.rules import queue
+from gitledger.rules import queue, rotations
 from gitledger.rules.queue import ENDORSEMENT_REF, REFUSAL_REF
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from gitledger.objects.store import Store
     from gitledger.roles.place import Looked
     from gitledger.rules.queue import Queue
-    from gitledger.rules.state import State
+    from gitledger.rules.state import Snapshot, State
 
 _ORPHANED: Final = 86400
 """How many seconds an endorsement is kept whose proposal is not here: a push may bring it a moment before."""
@@ -43,7 +44,8 @@ def settle(place: Place, now: int, tags: Looked = "newest") -> None:
     place.store.clear_stale_locks()
     _make_tags(place, tags)
     refs = place.queue_refs()
-    _remove(place.store, _decided(newest.state, refs, now))
+    _remove(place.store, _decided(newest.state, refs, now) | _succeeded(newest, refs, now))
+    hold.note(place, now)
     write_durably(place.directory / settled.FILE, newest.oid + "\n")
 
 
@@ -77,6 +79,23 @@ def _decided(state: State, refs: Mapping[str, str], now: int) -> dict[str, str]:
         if over and match["proposal"] not in kept:
             gone.add(ref)
     return {ref: refs[ref] for ref in sorted(gone)}
+
+
+def _succeeded(newest: Snapshot, refs: Mapping[str, str], now: int) -> dict[str, str]:
+    """Those of `refs` that hold a rotation which was sealed, or has been stale for the grace period."""
+    waiting = {ref: oid for ref, oid in refs.items() if ref.startswith("refs/rotations/")}
+    if not waiting:
+        return {}
+    state = newest.state
+    sealed = {rotation.digest.hex() for _, _, rotation in rotations.sealed(state)}
+    gone = set(sealed)
+    for one in rotations.read(newest, waiting).waiting:
+        if one.stale:
+            after = state.line.row(state.objects, one.on.number + 1).snapshot
+            since = Commit.parse(state.objects.read(after, "commit")).committer.seconds
+            if since < now - state.policy.grace_seconds:
+                gone.add(one.hash)
+    return {ref: oid for ref, oid in waiting.items() if ref.split("/")[2] in gone}
 
 
 def _is_over(state: State, waiting: Queue, tag: str, proposal: str, now: int) -> bool:

@@ -7,13 +7,16 @@ all call it. A `Snapshot` is made in this file alone.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from gitledger.documents.certificate import Record
 from gitledger.documents.ledgerfile import FORMAT
+from gitledger.documents.subset import MAX_BYTES
 from gitledger.documents.witness import Witness
 from gitledger.errors import Malformed, Refused, Unsound, about
 from gitledger.objects.codec import Commit, digest
 from gitledger.objects.trees import File, Objects, Tree
-from gitledger.rules import endorsement, proposal, snapshot
+from gitledger.rules import endorsement, proposal, snapshot, succession
 from gitledger.rules.entry import Entry
 from gitledger.rules.line import Line, Row, row_of
 from gitledger.rules.state import ATTRIBUTES, LEDGER, POLICY, WITNESS, Snapshot, State, manifest_path
@@ -38,20 +41,49 @@ def advance(trusted: Snapshot, oid: str) -> Snapshot:
         entry = _successor(trusted, commit)
         if before.tree.digest != trusted.entry.content:
             raise Unsound("content-differs", f"the tree of {trusted.name} is not the one that its hash covers")
-        # 2. The proposal, its transition, its endorsements
-        accepted = proposal.read(objects, commit.parents[1])
-        transition = apply(before, accepted)
-        counted = endorsement.counted(commit.mergetags, accepted, transition.demands, before.policy)
+        # 2. What it accepts, or the rotation that it seals
+        step = _sealing(trusted, commit, entry) if entry.rotation else _accepting(trusted, commit)
         # 3. The bytes
-        payload = snapshot.accepting(trusted, transition, counted, commit.committer.seconds)
-        _must_be_composed(commit, payload)
+        _must_be_composed(commit, step.payload)
         if commit.committer.seconds < trusted.seconds:
             raise Refused("time-backwards", "its committer time is before that of the snapshot it follows")
         # 4. The signature
-        _must_be_signed_by(commit, before, before.witness)
-    line = before.line.extended(Row(entry.number, oid, accepted.oid, transition.salt))
-    state = State(objects, before.ledger_id, before.name, entry.number, transition.after.tree, line)
-    return Snapshot(state, oid, digest(content), commit, entry)
+        _must_be_signed_by(commit, before, step.witness)
+    line = before.line.extended(step.after.line.last._replace(snapshot=oid))
+    return Snapshot(replace(step.after, line=line), oid, digest(content), commit, entry)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What must have been signed: the payload that the rules compose, by `witness`, which gives the state `after`."""
+
+    payload: bytes
+    witness: Witness
+    after: State
+
+
+def _accepting(trusted: Snapshot, commit: Commit) -> _Step:
+    """A proposal, its transition, its endorsements."""
+    before = trusted.state
+    accepted = proposal.read(before.objects, commit.parents[1])
+    transition = apply(before, accepted)
+    counted = endorsement.counted(commit.mergetags, accepted, transition.demands, before.policy)
+    payload = snapshot.accepting(trusted, transition, counted, commit.committer.seconds)
+    return _Step(payload, before.witness, transition.after)
+
+
+def _sealing(trusted: Snapshot, commit: Commit, entry: Entry) -> _Step:
+    """A rotation, whose artifact stands in the snapshot's own tree (spec 8)."""
+    before = trusted.state
+    path = succession.path_of(entry.rotation)
+    content = Tree.load(before.objects, commit.tree, like=before.tree).get(path)
+    if not isinstance(content, File):
+        raise Refused("artifact-missing", f"it seals {entry.rotation}, and its tree has no {path}")
+    if content.size(before.objects) > MAX_BYTES:
+        raise Malformed("document-too-large", f"{path} has more than 1 MiB")
+    sealed = succession.seal(trusted, entry.rotation, content.content(before.objects))
+    payload = snapshot.rotating(trusted, sealed, commit.committer.seconds)
+    return _Step(payload, sealed.after.witness, sealed.after)
 
 
 def genesis(objects: Objects, oid: str, anchor: str) -> Snapshot:
@@ -100,10 +132,12 @@ def _successor(trusted: Snapshot, commit: Commit) -> Entry:
     entry = Entry.parse(commit.message)
     if (entry.name, entry.number) != (trusted.state.name, trusted.number + 1):
         raise Refused("wrong-number", f"it calls itself {entry.snapshot}, after {trusted.name}")
-    if len(commit.parents) != 2:
-        raise Refused(
-            "wrong-parents", f"it has {len(commit.parents)} parents, not the snapshot before and one proposal"
-        )
+    wanted, what = (1, "the snapshot before alone") if entry.rotation else (2, "the snapshot before and one proposal")
+    if len(commit.parents) != wanted:
+        raise Refused("wrong-parents", f"its parents are {len(commit.parents)}, and not {what}")
+    witness = trusted.state.witness
+    if not entry.rotation and (entry.witness, entry.witness_key) != (witness.domain_id, witness.pubkey_id):
+        raise _wrong_witness(f"it names the witness {entry.witness} {entry.witness_key}", witness)
     return entry
 
 
@@ -127,11 +161,17 @@ def _must_be_signed_by(commit: Commit, state: State, witness: Witness) -> None:
         raise Refused("unsigned", "the snapshot is not signed")
     signature = sshsig.parse(commit.signature)
     if signature.key != key:
-        raise Refused(
-            "wrong-witness",
-            f"it is signed by {signature.key.key_id}; the witness is {witness.domain_id} {key.key_id}",
-        )
+        raise _wrong_witness(f"it is signed by {signature.key.key_id}", witness)
     sshsig.verify(signature, commit.payload, proposal.NAMESPACE)
+
+
+def _wrong_witness(what: str, witness: Witness) -> Refused:
+    sealed = f", which {witness.since} sealed" if witness.rotation_artifact else ""
+    return Refused(
+        "wrong-witness",
+        f"{what}; the witness is {witness.domain_id} {witness.pubkey_id}{sealed}",
+        "leave it to that witness: what waits in the queue waits for it",
+    )
 
 
 def _must_be_founded(state: State) -> None:

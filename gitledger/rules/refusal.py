@@ -6,11 +6,13 @@ Both are receipts. They bind the host's queue and no part of validity.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gitledger.documents.names import SnapshotName
+from gitledger.documents.witness import Witness
 from gitledger.errors import LedgerError, Malformed, Refused
-from gitledger.objects.codec import Ident, Tag
+from gitledger.objects.codec import Commit, Ident, Tag
+from gitledger.objects.trees import Tree
 from gitledger.rules import tags
 from gitledger.rules.proposal import Proposal
 from gitledger.rules.state import State
@@ -58,6 +60,8 @@ def withdraw(proposal: Proposal, tagger: Ident) -> bytes:
 def read(content: bytes, proposal: Proposal, state: State) -> Refusal:
     """Read the tag `content` as a refusal or withdrawal of `proposal`, by who may say so in `state`.
 
+    A refusal is by the witness of the snapshot that it says under At, who may have been replaced since.
+
     Raises Malformed for another form, Refused (`refusal-key`) for another's signature.
     """
     verb = Tag.parse(content).name.split("/")[0]
@@ -71,12 +75,6 @@ def read(content: bytes, proposal: Proposal, state: State) -> Refusal:
             )
         return Refusal(proposal.oid, WITHDRAWN, "", "", signed.tagger.seconds)
     signed = tags.read(content, proposal, REFUSED, "Refuses")
-    if signed.key.key_id != state.witness.pubkey_id:
-        raise Refused(
-            "refusal-key",
-            f"{signed.key.key_id} is not the witness, who alone refuses",
-            "who proposed it withdraws it: gitledger withdraw PROPOSAL",
-        )
     at, reason = SnapshotName.parse(signed.value("At")), signed.value("Reason")
     if at.ledger != state.name or at.number > state.number or not _REASON.fullmatch(reason) or not reason.isprintable():
         raise Malformed(
@@ -84,7 +82,22 @@ def read(content: bytes, proposal: Proposal, state: State) -> Refusal:
             f"a refusal says a snapshot up to {state.snapshot_name} under At, and a rule and a sentence under Reason",
             f"At: {state.snapshot_name}, and Reason: path-changed-since the path was changed since the base",
         )
+    if signed.key.key_id != _witness_at(at.number, state).pubkey_id:
+        raise Refused(
+            "refusal-key",
+            f"{signed.key.key_id} is not the witness of {at}, who alone refuses",
+            "who proposed it withdraws it: gitledger withdraw PROPOSAL",
+        )
     return Refusal(proposal.oid, REFUSED, str(at), reason, signed.tagger.seconds)
+
+
+def _witness_at(number: int, state: State) -> Witness:
+    """Who served after snapshot `number` of the line, which a receipt of that time is signed by."""
+    if number >= state.witness.since_name.number:
+        return state.witness
+    row = state.line.row(state.objects, number)
+    tree = Commit.parse(state.objects.read(row.snapshot, "commit")).tree
+    return replace(state, tree=Tree.load(state.objects, tree, like=state.tree)).witness
 
 
 def _withdrawers(proposal: Proposal, state: State) -> frozenset[str]:

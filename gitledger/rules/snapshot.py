@@ -10,6 +10,7 @@ from gitledger.objects.codec import Ident, compose_commit
 from gitledger.rules.endorsement import Endorsement
 from gitledger.rules.entry import Entry
 from gitledger.rules.state import Snapshot, State
+from gitledger.rules.succession import Succession
 from gitledger.rules.transition import Transition
 from gitledger.signing.keys import command_id
 
@@ -38,6 +39,32 @@ def accepting(before: Snapshot, transition: Transition, endorsements: tuple[Endo
         author=_ident(transition.who.domain, after.name, proposal.seconds),
         committer=_ident(witness.domain_id, after.name, seconds),
         mergetags=tuple(endorsement.content for endorsement in endorsements),
+        message=entry.render(),
+    )
+
+
+def rotating(before: Snapshot, succession: Succession, seconds: int) -> bytes:
+    """What the new witness signs to seal `succession` on `before`, at committer time `seconds` (spec 8)."""
+    after, witness = succession.after, succession.after.witness
+    ident = _ident(witness.domain_id, after.name, seconds)
+    entry = Entry(
+        first=f"{after.snapshot_name}: witness rotates to {witness.domain_id}",
+        name=after.name,
+        number=after.number,
+        content=after.tree.digest,
+        witness=witness.domain_id,
+        witness_key=witness.pubkey_id,
+        ledger_id=after.ledger_id,
+        previous=before.hash,
+        rotation=succession.key,
+        endorsed=tuple(one.domain_id for one in succession.rotation.endorsements.endorsements),
+    )
+    return compose_commit(
+        tree=after.tree.oid,
+        parents=(before.oid,),
+        author=ident,
+        committer=ident,
+        mergetags=(),
         message=entry.render(),
     )
 

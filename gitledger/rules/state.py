@@ -25,6 +25,7 @@ from gitledger.signing.keys import PublicKey
 POLICY = "ledger/policy.yaml"
 WITNESS = "ledger/witness.yaml"
 LEDGER = "ledger/ledger.yaml"
+ROTATIONS = "ledger/rotations/"
 ATTRIBUTES = ".gitattributes"
 _DOCUMENT_BYTES = 1 << 20
 _REMEMBERED = 1024

@@ -180,7 +180,9 @@ MESSAGES = [
     ),
     Attack("with another salt", "altered", written(lambda text: _again(text, r"(Command: .*)\d\n", r"\g<1>99\n"))),
     Attack(
-        "with another witness in its message", "altered", saying("Witness", lambda at: f"james {at.world.james.key_id}")
+        "with another witness in its message",
+        "wrong-witness",
+        saying("Witness", lambda at: f"james {at.world.james.key_id}"),
     ),
     Attack("without the digest of its tree", "not-a-snapshot", saying("Content", None)),
     Attack("without its proposal's hash", "not-a-snapshot", saying("Proposal", None)),
@@ -324,7 +326,7 @@ SIGNERS = [
     ),
     Attack(
         "by an authority who calls himself the witness",
-        "altered",
+        "wrong-witness",
         lambda at: at.by(
             at.world.james.key,
             committer=_committer(at, "james"),

@@ -1,0 +1,147 @@
+"""What holds the branch of a host: a rotation that waits to be sealed, and a freeze (spec 8, On the host).
+
+While complete rotations of the newest snapshot wait and their grace period lasts, nothing but the seal of a rotation
+may be emitted. Grace counts from when this place first saw one complete, which it notes in `gitledger/rotations.json`;
+a clone keeps the same note, so that an honest witness signs nothing that its host would refuse.
+
+A freeze holds the branch in the same way, for as long as whoever runs the host said, while endorsements are gathered:
+a hostile witness would otherwise outrun every one of them by emitting again. It is tied to the newest snapshot of that
+moment, so the seal of a rotation ends it. Neither is part of validity, and neither holds on a stick or a forge.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gitledger.errors import Failed, Refused, Usage
+from gitledger.roles.place import Place, write_durably
+from gitledger.rules import rotations
+from gitledger.rules.rotations import Rotations, Waiting
+
+_NOTED: Final = "rotations.json"
+_FROZEN: Final = "frozen.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """The branch is held from `since` until `until`, in seconds since 1970."""
+
+    since: int
+    until: int
+
+
+def note(place: Place, now: int) -> None:
+    """Note at `now`, in seconds, which rotations of the newest snapshot are complete; those of older ones go."""
+    complete = _waiting(place).complete
+    known = _noted(place)
+    first_seen = {one.hash: known.get(one.hash, now) for one in complete}
+    if first_seen != known:
+        write_durably(place.directory / _NOTED, json.dumps(first_seen, sort_keys=True) + "\n")
+
+
+def held(place: Place, now: int) -> tuple[tuple[Waiting, int], ...]:
+    """The complete rotations of the newest snapshot whose grace lasts at `now`, each with the second at which it ends.
+
+    One that was not noted yet is taken as seen now. A grace period of nothing holds nothing.
+    """
+    return _held(place, _waiting(place), now)
+
+
+def frozen(place: Place, now: int) -> Frozen | None:
+    """The freeze of the host `place`, None where there is none, or none any more. Raises Failed where it is damaged."""
+    try:
+        said = json.loads((place.directory / _FROZEN).read_bytes())
+        found, snapshot = Frozen(int(said["since"]), int(said["until"])), str(said["snapshot"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise Failed(
+            "freeze-damaged",
+            f"{place.directory}/{_FROZEN} can't be read, and nothing is taken while it can't",
+            "gitledger host thaw   (and, if it is to hold, gitledger host freeze again)",
+        ) from None
+    return found if snapshot == place.verified.oid and now < found.until else None
+
+
+def freeze(place: Place, seconds: int, now: int) -> Frozen:
+    """Hold the branch of the host `place` for `seconds` from `now` on. Raises Usage in a clone."""
+    _must_be_host(place)
+    made = Frozen(now, now + seconds)
+    said = {"since": made.since, "snapshot": place.verified.oid, "until": made.until}
+    write_durably(place.directory / _FROZEN, json.dumps(said, sort_keys=True) + "\n")
+    return made
+
+
+def thaw(place: Place) -> bool:
+    """End a freeze of the host `place`; returns whether there was one. Raises Usage in a clone."""
+    _must_be_host(place)
+    file = place.directory / _FROZEN
+    there = file.exists()
+    file.unlink(missing_ok=True)
+    return there
+
+
+def must_be_free(place: Place, now: int) -> None:
+    """Raise Refused (`rotation-waits`, `frozen`) where nothing but the seal of a rotation may be emitted at `now`."""
+    waits = held(place, now)
+    if waits:
+        to = ", ".join(sorted({one.new[0] for one, _ in waits}))
+        raise Refused(
+            "rotation-waits",
+            f"a quorum has rotated the witness to {to} on {place.verified.name}: only {to} may emit until "
+            f"{when(max(until for _, until in waits))}",
+            f"{to} seals it: gitledger emit   (or the authorities rotate again: gitledger rotate --to DOMAIN)",
+        )
+    ice = frozen(place, now)
+    if ice is not None:
+        raise Refused(
+            "frozen",
+            f"whoever runs this host holds {place.name} at {place.verified.name} until {when(ice.until)}; until then "
+            "only the seal of a rotation is taken",
+            "on the host: gitledger host thaw   (ends it)",
+        )
+
+
+def _held(place: Place, waiting: Rotations, now: int) -> tuple[tuple[Waiting, int], ...]:
+    complete = waiting.complete
+    if not complete:
+        return ()
+    grace, noted = place.verified.state.policy.grace_seconds, _noted(place)
+    ends = ((one, noted.get(one.hash, now) + grace) for one in complete)
+    return tuple((one, until) for one, until in ends if now < until)
+
+
+def _waiting(place: Place) -> Rotations:
+    refs = {ref: oid for ref, oid in place.queue_refs().items() if ref.startswith("refs/rotations/")}
+    return rotations.read(place.verified, refs) if refs else Rotations()
+
+
+def _noted(place: Place) -> Mapping[str, int]:
+    """When complete rotations were first seen, by H. What can't be read is as if seen now: the quorum loses nothing."""
+    try:
+        said = json.loads((place.directory / _NOTED).read_bytes())
+        return {str(rotation): int(seconds) for rotation, seconds in said.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _must_be_host(place: Place) -> None:
+    if place.role != "host":
+        raise Usage(
+            "not-a-host",
+            f"{place.store.git_dir} is a consumer's clone, and only the host's branch can be held",
+            "on the machine of the host: gitledger -C HOST host freeze --for 7d",
+        )
+
+
+def when(seconds: int) -> str:
+    """A time for a sentence, in UTC. Past what a calendar says, it is for ever."""
+    from datetime import UTC, datetime
+
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (ValueError, OverflowError, OSError):
+        return "the end of time"
