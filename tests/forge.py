@@ -420,6 +420,7 @@ def policy_file(
     registration: str = "endorsed",
     rekey: str = "never",
     grace: str = "36500d",
+    rotation_allowed: bool = True,
     revoked: Sequence[str] = (),
     paths: Sequence[str] = ("{match: shared/**, proposers: any}",),
     limits: str = "",
@@ -436,7 +437,7 @@ def policy_file(
         f"revision: {revision}\n"
         f"witness_policy:\n  authorities:\n{members}"
         f"  quorum_threshold: {threshold or len(authorities) // 2 + 1}\n"
-        f"  rotation_allowed: true\n  grace_period: {grace}\n  revoked: [{', '.join(revoked)}]\n"
+        f"  rotation_allowed: {str(rotation_allowed).lower()}\n  grace_period: {grace}\n  revoked: [{', '.join(revoked)}]\n"
         f"registration: {registration}\nrekey: {rekey}\n"
         + ("paths:\n" + "".join(f"  - {rule}\n" for rule in paths) if paths else "")
         + (f"limits: {{{limits}}}\n" if limits else "")
@@ -841,14 +842,14 @@ def rotation_file(
     return made.render(entries)
 
 
-def rotation_entry(hash: bytes, domain: str, key: Key, **signing: Any) -> tuple[str, str, bytes]:
+def rotation_entry(digest: bytes, domain: str, key: Key, **signing: Any) -> tuple[str, str, bytes]:
     """An endorsement as it stands in an artifact: domain, key id, armour over H."""
-    return domain, key_id(key), rotation_endorsement(hash, key, **signing)
+    return domain, key_id(key), rotation_endorsement(digest, key, **signing)
 
 
-def rotation_endorsement(hash: bytes, key: Key, namespace: str = ROTATION, **signing: Any) -> bytes:
+def rotation_endorsement(digest: bytes, key: Key, namespace: str = ROTATION, **signing: Any) -> bytes:
     """The armour over the 32 bytes of H that an authority pushes to `refs/rotations/<H>/<domain>`."""
-    return sshsig(key, hash, namespace=namespace, **signing)
+    return sshsig(key, digest, namespace=namespace, **signing)
 
 
 def rotating(
