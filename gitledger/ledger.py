@@ -22,13 +22,16 @@ from functools import cached_property
 from pathlib import Path
 
 from gitledger.documents.certificate import Record
+from gitledger.documents.rotation import Rotation
 from gitledger.errors import Malformed, Refused
 from gitledger.objects.codec import Commit, Tag, digest
 from gitledger.objects.store import Store
 from gitledger.objects.trees import Tree
 from gitledger.roles import consumer
 from gitledger.roles.place import Place, silent
+from gitledger.rules import succession
 from gitledger.rules.entry import Entry
+from gitledger.rules.state import manifest_domain
 from gitledger.signing import sshsig
 
 _RECORDS = "ledger/certificates/"
@@ -139,7 +142,7 @@ class Snapshot:
 
     @property
     def summary(self) -> str:
-        """The first line of the proposal's message; `genesis` for the first snapshot."""
+        """The first line of the proposal's message; `genesis` for the first snapshot, and what a rotation does."""
         return self._entry.first.removeprefix(f"{self.name}: ")
 
     @property
@@ -175,9 +178,37 @@ class Snapshot:
 
     @cached_property
     def endorsers(self) -> tuple[str, ...]:
-        """The domains whose endorsements of the proposal it carries, sorted. Raises Unsound."""
+        """The domains whose endorsements of the proposal, or of the rotation, it carries, sorted. Raises Unsound."""
+        if self._entry.rotation:
+            return self._entry.endorsed
         keys = (sshsig.parse(Tag.parse(tag).signature).key.key_id for tag in self._commit.mergetags)
         return tuple(Record.parse(self.read(Record.path_of(key_id))).domain_id for key_id in keys)
+
+    @property
+    def rotation(self) -> str | None:
+        """The artifact key, `sha256:…`, of the rotation that it seals; None for every other snapshot (spec 8)."""
+        return self._entry.rotation or None
+
+    @property
+    def rotation_path(self) -> str | None:
+        """The path of that artifact; None where it seals none."""
+        return succession.path_of(self._entry.rotation) if self._entry.rotation else None
+
+    @cached_property
+    def artifact(self) -> Rotation | None:
+        """The rotation artifact that it seals, None where it seals none. Raises Unsound."""
+        return None if self.rotation_path is None else Rotation.parse(self.read(self.rotation_path))
+
+    @cached_property
+    def rekeyed(self) -> str | None:
+        """The domain to which a quorum gave new keys, by a proposal of another domain (spec 7); else None.
+
+        Only snapshots that carry endorsements are looked into. Raises Unsound.
+        """
+        if not self._commit.mergetags:
+            return None
+        domains = (manifest_domain(path) for path in self.changed)
+        return next((domain for domain in domains if domain is not None and domain != self.proposer), None)
 
     @property
     def command_id(self) -> str | None:

@@ -437,7 +437,8 @@ def policy_file(
         f"revision: {revision}\n"
         f"witness_policy:\n  authorities:\n{members}"
         f"  quorum_threshold: {threshold or len(authorities) // 2 + 1}\n"
-        f"  rotation_allowed: {str(rotation_allowed).lower()}\n  grace_period: {grace}\n  revoked: [{', '.join(revoked)}]\n"
+        f"  rotation_allowed: {str(rotation_allowed).lower()}\n  grace_period: {grace}\n"
+        f"  revoked: [{', '.join(revoked)}]\n"
         f"registration: {registration}\nrekey: {rekey}\n"
         + ("paths:\n" + "".join(f"  - {rule}\n" for rule in paths) if paths else "")
         + (f"limits: {{{limits}}}\n" if limits else "")

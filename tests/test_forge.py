@@ -324,7 +324,7 @@ ALTERED: list[tuple[str, dict[str, Any]]] = [
     ("altered", {"lines": {"Content": "sha256:" + 64 * "0"}}),
     ("altered", {"lines": {"Proposal": "sha256:" + 64 * "0"}}),
     ("altered", {"lines": {"Command": 64 * "0" + f" {forge.key_id(ALICE)} 1795170001"}}),
-    ("altered", {"lines": {"Witness": f"alice {forge.key_id(ALICE)}"}}),
+    ("wrong-witness", {"lines": {"Witness": f"alice {forge.key_id(ALICE)}"}}),
     ("not-a-snapshot", {"message": "common@1: A change\n\nand no more\n"}),
     ("header-unknown", {"before": b"note x\n"}),
     ("header-unknown", {"after": b"note x\n"}),

@@ -76,6 +76,36 @@ def test_a_snapshot_tells_all_of_itself(ledger: Ledger, mirror: Mirror) -> None:
     assert snapshot.command_id == command.stdout.decode().split()[0]
 
 
+def test_a_rotation_tells_who_came_by_whom_and_why(world: World) -> None:
+    world.rotate(world.james, [world.alice, world.james], reason="stepping back")
+    world.emit(by=world.james)
+    one = Ledger.open(world.host)[1]
+    assert (one.proposer, one.proposal, one.command_id, one.message) == (None, None, None, "")
+    assert (one.summary, one.witness, one.endorsers) == ("witness rotates to james", "james", ("alice", "james"))
+    assert one.rotation_path is not None and one.artifact is not None
+    assert one.rotation == forge.sha256(world.read(one.rotation_path))
+    assert one.artifact.rotation.old_witness.domain_id == "you"
+    assert one.artifact.rotation.reason == "stepping back"
+    assert list(one.changed) == [one.rotation_path, "ledger/witness.yaml"]
+    assert one.rekeyed is None
+    genesis = Ledger.open(world.host)[0]
+    assert (genesis.rotation, genesis.rotation_path, genesis.artifact, genesis.rekeyed) == (None, None, None, None)
+
+
+def test_new_keys_by_a_quorum_are_marked_and_what_a_domain_does_itself_is_not(world: World) -> None:
+    world.make_host(rekey="quorum", authorities=("you", "alice"))
+    new = world.key("james-2")
+    own = forge.Entry("root", new, proof=forge.proof(new, world.anchor, "james"))
+    oid = world.propose(world.alice, {"domains/james/domain.yaml": forge.manifest_file("james", own)}, "James is back")
+    for authority in (world.you, world.alice):
+        world.endorse(authority, oid)
+    world.emit()
+    mine = forge.Entry("own", new, proof=forge.proof(new, world.anchor, "james"))
+    world.propose(world.james, {"domains/james/domain.yaml": forge.manifest_file("james", mine)}, key=new)
+    world.emit()
+    assert [one.rekeyed for one in Ledger.open(world.host)] == [None, "james", None]
+
+
 def test_genesis_has_no_proposer_and_changed_everything(ledger: Ledger) -> None:
     genesis = ledger[0]
     assert (genesis.proposer, genesis.proposal, genesis.command_id) == (None, None, None)

@@ -53,3 +53,13 @@ def test_what_is_forged_on_the_bench_is_what_the_witness_emits(world: World) -> 
     forged = forge.snapshot(bench, world.tip, proposal, world.you.key)
     accepted(world.offer(forged, by=world.you))
     assert world.tip == forged
+
+
+def test_a_rotation_signed_with_ssh_keygen_reaches_the_host_in_one_push(world: World) -> None:
+    made = world.rotate(world.james, [world.alice, world.james], reason="stepping back")
+    under = f"refs/rotations/{made.hash}/"
+    assert {ref for ref in world.refs() if ref.startswith("refs/rotations/")} == {
+        under + name for name in ("draft", "alice", "james")
+    }
+    assert made.signatures["alice"] == forge.rotation_endorsement(bytes.fromhex(made.hash), world.alice.key)
+    assert made.draft == forge.rotation_file(world.host, world.tip, ("james", world.james.key), reason="stepping back")

@@ -16,7 +16,7 @@ from typing import Annotated, Final, NoReturn, TextIO
 
 import typer
 
-from gitledger.cli import authority, consumer, domain, host, output, proposer, witness
+from gitledger.cli import authority, consumer, domain, foreign, host, output, proposer, rotation, witness
 from gitledger.cli.options import At
 from gitledger.errors import LedgerError, Usage
 
@@ -36,6 +36,7 @@ app = typer.Typer(
 _domain = typer.Typer(name="domain", help="Who you are: the domain and its keys.", no_args_is_help=True)
 _host = typer.Typer(name="host", help="Hold what people push to, for a while.", no_args_is_help=True)
 _hooks = typer.Typer(name="hooks", help="Make a bare repository a host, or see what it lacks.", no_args_is_help=True)
+_evidence = typer.Typer(name="evidence", help="What proves a fork or a misconduct.", no_args_is_help=True)
 
 
 def _version(wanted: bool) -> None:
@@ -56,6 +57,7 @@ def _begin(
 
 @_domain.callback()
 @_hooks.callback()
+@_evidence.callback()
 @_host.callback()
 def _begin_group(at: At = None) -> None:
     """What stands between a group of commands and the command."""
@@ -96,15 +98,18 @@ def _is_foreign(text: str) -> bool:
 for _group, _commands in (
     (app, (host.init, consumer.clone, consumer.fetch, consumer.status, consumer.verify, consumer.log, consumer.show)),
     (app, (consumer.pin, consumer.allowed_signers, proposer.propose, proposer.proposals, proposer.withdraw)),
-    (app, (authority.endorse, witness.emit, demo)),
+    (app, (authority.endorse, authority.policy, rotation.rotate, rotation.rotations, witness.emit, demo)),
     (_domain, (domain.new, domain.add_key, domain.revoke_key, domain.show, domain.prove)),
     (_hooks, (host.install, host.check)),
+    (app, (foreign.adopt,)),
+    (_evidence, (foreign.check,)),
     (_host, (host.freeze, host.thaw)),
 ):
     for _command in _commands:
         _group.command(context_settings=_SETTINGS)(_in_unicode(_command))
 app.add_typer(_domain)
 app.add_typer(_hooks)
+app.add_typer(_evidence)
 app.add_typer(_host)
 
 _UsageError: type[Exception] = next(

@@ -94,10 +94,11 @@ def _allowed(policy: Policy) -> str:
 
 
 def _rules(policy: Policy) -> list[str]:
-    return [_rule(rule) for rule in policy.paths]
+    return [rule_said(rule) for rule in policy.paths]
 
 
-def _rule(rule: PathRule) -> str:
+def rule_said(rule: PathRule) -> str:
+    """What a rule for shared paths says, in a sentence."""
     if not rule.proposers:
         return f"{rule.match} is closed"
     whom = "any domain" if rule.proposers == "any" else ", ".join(rule.proposers)

@@ -74,6 +74,12 @@ def clone(
     output.say(
         (newest.name, output.HEAD), f" is verified from genesis on ({snapshots}) and checked out in {directory}."
     )
+    if passed is None:
+        output.say(
+            "The anchor proves this line, not that it is the newest or the only one: keys long retired could have "
+            "forked the past. A recent snapshot from somebody who verified it would prove more: "
+            f"--known {place.name}@N=sha256:…"
+        )
     if as_domain:
         output.say(f"You propose for {as_domain}:")
         output.command(f"git switch -c {as_domain}/TOPIC; git commit; git push")
@@ -108,8 +114,10 @@ def status(key: Key = None, as_json: Json = False, at: At = None) -> None:
 
     In a clone it is told as it was last fetched.
 
-    --json: ledger, ledger_id, role, snapshot, witness {domain, key_id}, pinned, branch, key_id, domain, read_only,
-    proposals [as of `proposals`], duty {unpublished, ready, waiting, refused, error} or null, retired,
+    --json: ledger, ledger_id, role, snapshot, witness {domain, key_id}, rotated, forks [{snapshot, said, here {hash,
+    newest, witness, rotates_to}, there {the same}, remote, seen, evidence}], frozen {since, until} or null,
+    rotations [{as of `rotations`, yours_missing, yours_to_seal}], quiet {seconds, grace, may_rotate} or null, pinned,
+    branch, key_id, domain, read_only, proposals [as of `proposals`], duty {as of `emit`, error} or null, retired,
     remotes [{name, snapshot, stale, fetched}].
     """
     from gitledger.cli import report
@@ -171,10 +179,12 @@ def log(
 ) -> None:
     """The snapshots, newest first.
 
-    Each on a line: name, date, proposer, first line of its message.
+    Each on a line: name, date, proposer, first line of its message. Rotations of the witness and new keys by a quorum
+    are marked.
 
-    --json: ledger, snapshots [{number, snapshot, oid, time, proposer, summary}].
+    --json: ledger, snapshots [{number, snapshot, oid, time, proposer, summary, rotation [as of `show`], rekeyed}].
     """
+    from gitledger.cli import report
     from gitledger.ledger import Ledger
 
     place = place_here()
@@ -189,10 +199,12 @@ def log(
         name = (one.name.ljust(widths[0]), output.HEAD)
         date = output.when(int(one.time.timestamp()))
         who = one.proposer or one.witness
+        marked = report.mark(one)
+        said = (marked, output.WAITS) if marked else one.summary
         if roomy:
-            output.columns([name, (date, output.DIM), who, one.summary], widths=widths)
+            output.columns([name, (date, output.DIM), who, said], widths=widths)
         else:
-            output.columns([name, (date[:10], output.DIM), one.summary], widths=(widths[0], 10))
+            output.columns([name, (date[:10], output.DIM), said], widths=(widths[0], 10))
 
 
 def show(snapshot: Named, as_json: Json = False, at: At = None) -> None:
@@ -201,7 +213,8 @@ def show(snapshot: Named, as_json: Json = False, at: At = None) -> None:
     It ends with the commands by which stock git shows the same.
 
     --json: snapshot, number, oid, hash, time, summary, message, proposer, proposal {oid, hash}, command {id, key_id,
-    salt}, endorsers, witness {domain, key_id}, previous, content, changed.
+    salt}, endorsers, rotation {artifact, path, and as of `rotations`} or null, rekeyed, witness {domain, key_id},
+    previous, content, changed.
     """
     from gitledger.cli import report
     from gitledger.ledger import Ledger
@@ -287,6 +300,8 @@ def _report_json(report: FetchReport) -> dict[str, object]:
 
 
 def _brief(snapshot: Snapshot) -> dict[str, object]:
+    from gitledger.cli import report
+
     return {
         "number": snapshot.number,
         "snapshot": snapshot.name,
@@ -294,6 +309,8 @@ def _brief(snapshot: Snapshot) -> dict[str, object]:
         "time": output.iso(int(snapshot.time.timestamp())),
         "proposer": snapshot.proposer,
         "summary": snapshot.summary,
+        "rotation": report.sealed_json(snapshot),
+        "rekeyed": snapshot.rekeyed,
     }
 
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import shlex
+from typing import TYPE_CHECKING, Final
 
 from gitledger.cli import output, standing
 from gitledger.cli.standing import Standing
 
 if TYPE_CHECKING:
+    from gitledger.documents.rotation import Rotation, WitnessKey
     from gitledger.ledger import Snapshot
-    from gitledger.roles.status import Duty, Offered, Own, Status
+    from gitledger.roles.foreign import KnownFork
+    from gitledger.roles.status import Duty, Offered, Own, Quiet, Status, Turn
     from gitledger.roles.witness import Plan
     from gitledger.rules.queue import Verdict
+    from gitledger.rules.rotations import Waiting
+
+_SHORT: Final = 12
 
 
 def print_status(said: Status) -> None:
     """The seed's line, and below it what concerns whoever asks."""
     output.say((f"{said.name.capitalize()}: {said.newest}", output.HEAD), f" (witness: {said.witness[0]})")
+    _print_succession(said)
     _print_checkout(said)
     for remote in said.remotes:
         _print_remote(said, remote)
@@ -33,7 +40,7 @@ def print_status(said: Status) -> None:
         output.heading(f"Proposals of {said.domain}" if said.domain else "Your proposals")
         standing.show((_own(said.name, one) for one in said.own), mend=True)
     if said.duty is not None:
-        _print_duty(said.name, said.duty)
+        _print_duty(said, said.duty)
 
 
 def status_json(said: Status, anchor: str) -> dict[str, object]:
@@ -44,6 +51,15 @@ def status_json(said: Status, anchor: str) -> dict[str, object]:
         "role": said.role,
         "snapshot": said.newest,
         "witness": {"domain": said.witness[0], "key_id": said.witness[1]},
+        "rotated": said.rotated or None,
+        "forks": [_fork_json(fork) for fork in said.forks],
+        "frozen": {"since": output.iso(said.frozen.since), "until": output.iso(said.frozen.until)}
+        if said.frozen
+        else None,
+        "rotations": [_turn_json(turn) for turn in said.rotations],
+        "quiet": {"seconds": said.quiet.seconds, "grace": said.quiet.grace, "may_rotate": said.quiet.may_rotate}
+        if said.quiet
+        else None,
         "pinned": said.pinned or None,
         "branch": said.branch or None,
         "key_id": said.key_id or None,
@@ -65,16 +81,34 @@ def status_json(said: Status, anchor: str) -> dict[str, object]:
 
 
 def print_plan(plan: Plan, ledger: str, *, done: bool = False, gap: bool = True) -> None:
-    """What an emission publishes again, numbers, leaves waiting and refuses, or has `done` so; what can't be read.
+    """What an emission publishes again, seals, numbers, leaves waiting and refuses, or has `done` so.
 
     A `gap` is an empty line before it.
     """
     will = "" if done else "will be "
+    if plan.superseded is not None:
+        output.heading("Signed here, and superseded", gap=gap)
+        gap = True
+        kept = f"it is kept in {plan.superseded.kept}" if plan.superseded.kept else "it will be kept"
+        output.say(
+            (f"{ledger}@{plan.superseded.number}", output.WAITS),
+            f"  never published, and now another witness's number: {kept}",
+            indent=2,
+        )
     if plan.unpublished:
         output.heading(f"Signed before, not known to be published: {will or 'now '}published", gap=gap)
         gap = True
         for snapshot in plan.unpublished:
             output.say((snapshot.name, output.GOOD), f"  {snapshot.entry.first.partition(': ')[2]}", indent=2)
+    if plan.sealing is not None:
+        output.heading(f"{will}sealed".capitalize(), gap=gap)
+        gap = True
+        output.say(
+            (f"{ledger}@{plan.newest.number + 1}", output.GOOD),
+            f"  witness rotates from {plan.sealing.rotation.rotation.old_witness.domain_id} to "
+            f"{plan.sealing.new[0]}, by {_listed(_endorsers(plan.sealing))}",
+            indent=2,
+        )
     for title, verdicts in (
         (f"{will}numbered".capitalize(), plan.ready),
         ("Waits for endorsements", plan.waiting),
@@ -98,7 +132,13 @@ def plan_json(plan: Plan, ledger: str) -> dict[str, object]:
 
     return {
         "newest": plan.newest.name,
+        "superseded": {"number": plan.superseded.number, "kept": str(plan.superseded.kept or "") or None}
+        if plan.superseded
+        else None,
         "unpublished": [snapshot.name for snapshot in plan.unpublished],
+        "sealing": {**_waiting_json(plan.sealing), "snapshot": f"{ledger}@{plan.newest.number + 1}"}
+        if plan.sealing
+        else None,
         "ready": standings(plan.ready),
         "waiting": standings(plan.waiting),
         "refused": standings(plan.refused),
@@ -106,14 +146,46 @@ def plan_json(plan: Plan, ledger: str) -> dict[str, object]:
     }
 
 
+def rotation_json(rotation: Rotation) -> dict[str, object]:
+    """What a rotation artifact says, in every `--json` that tells one."""
+    change, previous = rotation.rotation, rotation.previous_snapshot
+    return {
+        "rotation": rotation.digest.hex(),
+        "from": _who_json(change.old_witness),
+        "to": _who_json(change.new_witness),
+        "on": {"snapshot": previous.snapshot_id, "hash": previous.snapshot_hash},
+        "reason": change.reason,
+        "threshold": rotation.endorsements.threshold,
+        "endorsed_by": [one.domain_id for one in rotation.endorsements.endorsements],
+    }
+
+
+def _who_json(witness: WitnessKey) -> dict[str, str]:
+    return {"domain": witness.domain_id, "key_id": witness.pubkey_id}
+
+
+def _waiting_json(waiting: Waiting) -> dict[str, object]:
+    return rotation_json(waiting.rotation.endorsed(waiting.endorsements))
+
+
+def mark(one: Snapshot) -> str:
+    """What sets a snapshot off from the others in the log: a rotation, new keys by a quorum; else empty."""
+    if one.rotation is not None:
+        return f"witness rotates to {one.witness}, by {_listed(one.endorsers)}"
+    return f"new keys for {one.rekeyed}, by quorum" if one.rekeyed is not None else ""
+
+
 def print_snapshot(one: Snapshot) -> None:
     """All about one snapshot, and how stock git shows it."""
     output.say((one.name, output.HEAD), f"  {one.summary}")
+    if one.rotation is None and (marked := mark(one)):
+        output.say((marked, output.WAITS), indent=2)
     output.say()
     rows: list[output.Row] = [("date", output.when(int(one.time.timestamp())))]
     if one.proposer is not None:
         rows.append(("proposer", one.proposer))
         rows.append(("endorsed by", ", ".join(one.endorsers) or "nobody: it needed none"))
+    rows += _rotation_rows(one)
     rows.append(("witness", (f"{one.witness}  ", (one.witness_key, output.DIM))))
     rows.append(("commit", one.oid))
     rows.append(("hash", one.hash))
@@ -138,6 +210,34 @@ def print_snapshot(one: Snapshot) -> None:
         output.command(f"git diff {one.ledger}@{one.number - 1} {one.name}")
     output.command(f"git verify-commit {one.name}")
     output.command(f"git cat-file commit {one.name} | sha256sum")
+    if one.rotation_path is not None:
+        output.command(f"git show {one.name}:{one.rotation_path}")
+        output.command(f"git show {one.name}:{one.rotation_path} | sha256sum")
+
+
+def _rotation_rows(one: Snapshot) -> list[output.Row]:
+    """Who left, who came, by whom; the artifact that says so."""
+    artifact = one.artifact
+    if artifact is None or one.rotation is None or one.rotation_path is None:
+        return []
+    old, new = artifact.rotation.old_witness, artifact.rotation.new_witness
+    reason = artifact.rotation.reason
+    return [
+        ("leaves", (f"{old.domain_id}  ", (old.pubkey_id, output.DIM))),
+        ("comes", (f"{new.domain_id}  ", (new.pubkey_id, output.DIM))),
+        ("endorsed by", ", ".join(one.endorsers)),
+        ("reason", f"{reason} (endorsed by nobody)" if reason is not None else "none is given"),
+        ("rotation", one.rotation),
+        ("", one.rotation_path),
+        ("H", artifact.digest.hex()),
+    ]
+
+
+def sealed_json(one: Snapshot) -> dict[str, object] | None:
+    """The rotation that a snapshot seals, in `show --json` and `log --json`; null for every other snapshot."""
+    if one.artifact is None:
+        return None
+    return {**rotation_json(one.artifact), "artifact": one.rotation, "path": one.rotation_path}
 
 
 def snapshot_json(one: Snapshot) -> dict[str, object]:
@@ -154,11 +254,95 @@ def snapshot_json(one: Snapshot) -> dict[str, object]:
         "proposal": {"oid": one.proposal_oid, "hash": one.proposal} if one.proposal else None,
         "command": {"id": one.command_id, "key_id": one.command_key, "salt": one.salt} if one.command_id else None,
         "endorsers": list(one.endorsers),
+        "rotation": sealed_json(one),
+        "rekeyed": one.rekeyed,
         "witness": {"domain": one.witness, "key_id": one.witness_key},
         "previous": one.previous,
         "content": one.content,
         "changed": list(one.changed),
     }
+
+
+def _print_succession(said: Status) -> None:
+    """What concerns the witness itself: how it came, forks, a freeze, rotations that wait, its silence."""
+    if said.rotated:
+        output.say(f"Note: witness rotated at {said.rotated}")
+    for fork in said.forks:
+        _print_fork(fork)
+    if said.frozen is not None:
+        since, until = output.when(said.frozen.since), output.when(said.frozen.until)
+        output.say((f"Frozen since {since}, until {until}", output.WAITS))
+    for turn in said.rotations:
+        _print_turn(turn)
+    if said.quiet is not None:
+        _print_quiet(said.quiet)
+
+
+def _print_fork(fork: KnownFork) -> None:
+    output.say((f"FORK at {fork.name}: ", output.BAD), fork.sentence)
+    if fork.evidence is not None:
+        output.command(f"gitledger evidence check {shlex.quote(str(fork.evidence))}")
+    output.command(f"gitledger adopt {fork.here.hash}   (stays on the side of {fork.here.newest})")
+    output.command(f"gitledger adopt {fork.there.hash}   (moves to the side of {fork.there.newest})")
+
+
+def _print_turn(turn: Turn) -> None:
+    to, on = turn.waiting.new[0], turn.waiting.on.name
+    have, wanted = turn.count
+    how = f"complete, {to} may seal it" if turn.waiting.complete else f"{have} of {wanted}"
+    output.say((f"Rotation to {to} on {on}: ", output.WAITS), how, ", yours missing" if turn.yours else "")
+    if turn.yours:
+        output.command(f"gitledger endorse {turn.waiting.hash[:_SHORT]}")
+    if turn.seals:
+        output.command("gitledger emit")
+
+
+def _print_quiet(quiet: Quiet) -> None:
+    silent, grace, unit = quiet.told
+    told = f"Quiet for {silent} {unit[: -(silent == 1) or None]} (grace {grace}): "
+    may = "authorities may rotate" if quiet.may_rotate else "the policy allows no rotation"
+    output.say((told, output.WAITS), f"perhaps just off; {may}")
+    if quiet.may_rotate and quiet.yours:
+        output.command("gitledger rotate --to DOMAIN")
+
+
+def _turn_json(turn: Turn) -> dict[str, object]:
+    lack, among = turn.waiting.missing
+    return {
+        "standing": "complete" if turn.waiting.complete else "pending",
+        **_waiting_json(turn.waiting),
+        "missing": lack,
+        "missing_of": list(among),
+        "until": output.iso(turn.until) if turn.until else None,
+        "yours_missing": turn.yours,
+        "yours_to_seal": turn.seals,
+    }
+
+
+def _fork_json(fork: KnownFork) -> dict[str, object]:
+    here, there = (
+        {"hash": side.hash, "newest": side.newest, "witness": side.witness, "rotates_to": side.rotates_to or None}
+        for side in (fork.here, fork.there)
+    )
+    return {
+        "snapshot": fork.name,
+        "said": fork.sentence,
+        "here": here,
+        "there": there,
+        "remote": fork.remote,
+        "seen": output.iso(fork.seconds),
+        "evidence": str(fork.evidence) if fork.evidence else None,
+    }
+
+
+def _endorsers(waiting: Waiting) -> tuple[str, ...]:
+    return tuple(one.domain_id for one in waiting.endorsements)
+
+
+def _listed(domains: tuple[str, ...]) -> str:
+    """`alice`, `alice and james`, `alice, james and you`."""
+    *others, last = domains
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _print_checkout(said: Status) -> None:
@@ -187,19 +371,20 @@ def _print_remote(said: Status, remote: Offered) -> None:
         output.say((f"{remote.remote}{when}.", output.DIM))
 
 
-def _print_duty(ledger: str, duty: Duty) -> None:
+def _print_duty(said: Status, duty: Duty) -> None:
+    who = "You are the witness" if said.key_id == said.witness[1] else "You are to be the witness"
     if duty.error is not None:
-        output.heading("You are the witness, and can't emit")
+        output.heading(f"{who}, and can't emit")
         output.say(standing.reason(duty.error), indent=2)
         output.command(duty.error.mend, indent=4)
         return
     plan = duty.plan
-    if plan is None or not (plan.unpublished or plan.verdicts or plan.unreadable):
-        output.heading("You are the witness: nothing waits")
+    if plan is None or not (plan.published or plan.verdicts or plan.unreadable or plan.superseded):
+        output.heading(f"{who}: nothing waits")
         return
-    output.heading("You are the witness")
-    print_plan(plan, ledger)
-    if plan.unpublished or plan.ready or plan.refused:
+    output.heading(who)
+    print_plan(plan, said.name)
+    if plan.published or plan.refused or plan.superseded:
         output.say()
         output.command("gitledger emit")
 

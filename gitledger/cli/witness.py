@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitledger.cli import output, report
-from gitledger.cli.options import At, Json, Key, now, place_here, signer_for, waiting
+from gitledger.cli.options import At, Json, Key, key_at_hand, now, place_here, signer_for, waiting
 
 if TYPE_CHECKING:
     from gitledger.roles.place import Place
@@ -32,27 +32,29 @@ def emit(
 ) -> None:
     """Number what is ready, as the witness.
 
-    One snapshot a proposal; what can't become valid any more is refused, the rest waits.
+    One snapshot a proposal; what can't become valid any more is refused, the rest waits. Whom a quorum has named as
+    the next witness seals that rotation first, and goes on with the queue.
     In a clone it fetches first. On a terminal it tells what it will do, and asks (not with --json).
 
-    --json: newest, and as they stood before: unpublished, ready, waiting, refused [as of `proposals`],
-    unreadable [{ref, reason}].
+    --json: newest, and as they stood before: superseded {number, kept} or null, unpublished, sealing {snapshot, and
+    as of `rotations`} or null, ready, waiting, refused [as of `proposals`], unreadable [{ref, reason}].
     """
     from gitledger.roles import witness
 
     place = _freshened(place_here())
     only = [waiting(place, named).oid for named in proposals] if proposals else None
     if dry_run:
-        _tell(place, witness.plan(place, first_here=True, only=only), as_json)
+        key_id = key_at_hand(place, key)
+        mine = key_id if key_id and witness.may_emit(place, key_id) else None
+        _tell(place, witness.plan(place, mine, first_here=True, only=only), as_json)
         return
     signer = signer_for(place, key)
-    witness.must_be_witness(place.verified.state, signer)
-    plan = witness.plan(place, first_here=first_here, only=only)
-    if not (plan.unpublished or plan.ready or plan.refused):
+    plan = witness.plan(place, signer.key.key_id, first_here=first_here, only=only)
+    if not (plan.published or plan.refused or plan.superseded):
         _tell(place, plan, as_json)
         return
     seconds = now()
-    asked = output.interactive() and not yes and not as_json
+    asked = output.interactive() and not yes and not as_json and bool(plan.published or plan.refused)
     if asked:
         _ask(place, plan, seconds)
         only = [verdict.proposal.oid for verdict in (*plan.ready, *plan.refused)]
@@ -88,7 +90,7 @@ def _tell(place: Place, plan: Plan, as_json: bool) -> None:
     """What an emission would do."""
     if as_json:
         output.as_json(report.plan_json(plan, place.name))
-    elif plan.unpublished or plan.verdicts or plan.unreadable:
+    elif plan.published or plan.verdicts or plan.unreadable or plan.superseded:
         report.print_plan(plan, place.name, gap=False)
     else:
         output.say(f"Nothing waits: {place.verified.name} stays the newest.")
@@ -109,10 +111,10 @@ def _ask(place: Place, plan: Plan, seconds: int) -> None:
 
 
 def _say_published(place: Place, done: Plan) -> None:
-    names = [snapshot.name for snapshot in done.unpublished]
-    names += [f"{place.name}@{verdict.number}" for verdict in done.ready]
-    if names:
+    if names := done.published:
         span = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
         output.say((span, output.HEAD), " published.")
+    if done.sealing is not None:
+        output.say(f"The witness is {done.sealing.new[0]} now.")
     if done.refused:
         output.say(f"{output.count(len(done.refused), 'proposal')} refused, each with a signed receipt.")

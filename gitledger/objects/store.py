@@ -21,6 +21,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 import pygit2
@@ -70,6 +71,9 @@ class Store:
     `git_dir` is its git directory, `common_dir` the one that holds objects and refs (another in a linked work
     tree), `work_tree` the checkout, or None where it is `bare`.
     """
+
+    told: Mapping[str, bytes] = MappingProxyType({})
+    """Nothing: what a repository answers is hashed as it is read (`trees.Objects`)."""
 
     def __init__(
         self,

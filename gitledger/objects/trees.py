@@ -36,17 +36,21 @@ class Objects(Protocol):
     def size(self, oid: str) -> tuple[str, int]:
         """The kind of the object and the bytes of its content, without reading it. Raises Unsound."""
 
+    @property
+    def told(self) -> Mapping[str, bytes]:
+        """The 32 bytes of the SHA-256 id, by object id, of what is not here to be hashed; a repository tells none."""
+
 
 class File:
     """A regular file: `mode` (0o100644 or 0o100755) and `oid`, the id of its blob. Equal where both are equal."""
 
     __slots__ = ("_content", "_id256", "mode", "oid")
 
-    def __init__(self, mode: int, oid: str) -> None:
+    def __init__(self, mode: int, oid: str, id256: bytes = b"") -> None:
         self.mode = mode
         self.oid = oid
         self._content: bytes | None = None
-        self._id256 = b""
+        self._id256 = id256
 
     @classmethod
     def of(cls, content: bytes, mode: int = REGULAR) -> File:
@@ -148,6 +152,21 @@ class Tree:
             raw = _encode(tree._read(), lambda e: e._id256 if isinstance(e, Tree) else e.id256(objects))
             tree._id256 = _id256("tree", raw)
         return "sha256:" + self._id256.hex()
+
+    def ids(self) -> dict[str, bytes]:
+        """The 32 bytes of the SHA-256 id, by object id, of this directory and all below. Raises as `entries` does."""
+        objects = self._shelf.objects
+        found: dict[str, bytes] = {}
+        stack = [self]
+        while stack:
+            tree = stack.pop()
+            found[tree.oid] = bytes.fromhex(tree.digest.removeprefix("sha256:"))
+            for entry in tree._read().values():
+                if isinstance(entry, File):
+                    found[entry.oid] = entry.id256(objects)
+                elif entry.oid not in found:
+                    stack.append(entry)
+        return found
 
     def get(self, path: str) -> File | Tree | None:
         """What stands at `path`, or None."""
@@ -304,12 +323,14 @@ class _Shelf:
         """The entry with this mode and id, which is `known` where that has both."""
         if known is not None and known.oid == oid and known.mode == mode:
             return known
+        told = self.objects.told.get(oid, b"")
         if mode != DIRECTORY:
-            return File(mode, oid)
+            return File(mode, oid, told)
         tree = self._trees.get(oid)
         if tree is None:
             self._trees[oid] = tree = Tree(self, oid, root=False)
             tree._like = _read_of(_directory(known))
+            tree._id256 = told
         return tree
 
     def made(self, entries: dict[str, File | Tree], *, root: bool) -> Tree:

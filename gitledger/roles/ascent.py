@@ -1,4 +1,4 @@
-"""From what is trusted up to what somebody offers, and what an offer is that does not lead up (spec 10, Consumer).
+"""From what is trusted up to what somebody offers (spec 10, Consumer); what does not lead up is for `foreign.py`.
 
 The way is walked down by first parents, read from raw bytes, and then up by `advance`, which alone gives verdicts.
 """
@@ -9,11 +9,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from gitledger.errors import Fork, LedgerError, Refused
-from gitledger.objects.codec import digest
 from gitledger.objects.store import Store
 from gitledger.roles.place import AHEAD_SECONDS, Progress
-from gitledger.rules.advance import advance, pinned
+from gitledger.rules.advance import advance
 from gitledger.rules.state import Snapshot
 
 KEEP_EVERY: Final = 1000
@@ -84,33 +82,3 @@ def climb(
     finally:
         if kept is not trusted:
             keep(trusted)
-
-
-def foreign(verified: Snapshot, store: Store, path: Path, remote: str) -> LedgerError:
-    """What it is that `remote` offers by `path`, which does not descend from `verified`: the error to raise.
-
-    Fork where two valid snapshots follow on one; Refused or Malformed where the one offered is invalid.
-    """
-    line = verified.state.line
-    for index in range(len(path) - 1, -1, -1):
-        row = line.snapshot(store, path[index])
-        if row is None:
-            continue
-        base = pinned(store, row.snapshot, digest(store.read(row.snapshot, "commit")))
-        try:
-            theirs = advance(base, path[index + 1])
-        except LedgerError as error:
-            error.mend = ELSEWHERE
-            return error
-        return Fork(
-            "fork",
-            f"{theirs.name} was signed twice by {theirs.entry.witness}, the witness: here it is "
-            f"{line.row(store, theirs.number).snapshot}, at {remote} it is {theirs.oid}",
-            "Nothing moved here. Keep both and show them to the authorities, who can rotate the witness:\n"
-            f"git cat-file commit {theirs.oid}",
-        )
-    return Refused(
-        "other-ledger",
-        f"{remote} has another ledger, whose id is {digest(store.read(path[0], 'commit'))}",
-        "compare the address with the one that you cloned from: git remote -v",
-    )

@@ -6,7 +6,8 @@ recent snapshot and its hash, too. What does not descend from the verified snaps
 
     an older snapshot of the same line         a stale mirror: says so, stays
     dated more than a day ahead of the clock   waits, says so; no verdict
-    two valid snapshots on one previous        a fork: says what it saw, stays
+    two valid snapshots on one previous        a fork: keeps both and the evidence, stays (`foreign.py`)
+    invalid, and signed by a witness           refused, and kept as a proof of misconduct
     anything else that is invalid              refused, under no ref; what is valid before it is kept
 """
 
@@ -24,12 +25,12 @@ from typing import Final
 
 from gitledger.documents.certificate import Record
 from gitledger.documents.names import SnapshotName, check_digest, check_domain
-from gitledger.errors import Failed, LedgerError, Malformed, Refused, Unreachable, Unsound, Usage
+from gitledger.errors import Failed, Fork, LedgerError, Malformed, Refused, Unreachable, Unsound, Usage
 from gitledger.exchange import layout, remotes
 from gitledger.exchange.remotes import Watch
 from gitledger.objects.codec import Commit, digest
 from gitledger.objects.store import Store
-from gitledger.roles import ascent, draft
+from gitledger.roles import ascent, draft, foreign
 from gitledger.roles.place import INCOMING, Place, Progress, silent, write_durably
 from gitledger.rules import queue, rotations
 from gitledger.rules.advance import advance, genesis, pinned
@@ -171,11 +172,14 @@ def fetch(
         return FetchReport(place, remote, verified.number, stale, None, offer.left, offer.queue_error)
     try:
         path = ascent.Path(store, offer.tip, verified.oid)
-        if not path.led:
-            raise ascent.foreign(verified, store, path, remote)
-        _, ahead = ascent.climb(verified, path, progress=progress, now=_clock(now), keep=place.advanced)
-    except (Refused, Malformed) as error:
-        error.mend = error.mend if error.rule == "other-ledger" else ascent.ELSEWHERE
+        if path.led:
+            keep = place.advanced
+            _, ahead = foreign.climb(place, verified, path, progress=progress, now=_clock(now), keep=keep)
+        else:
+            ahead = foreign.meet(place, path, remote, progress=progress, now=_clock(now))
+    except (Fork, Refused, Malformed) as error:
+        if not isinstance(error, Fork) and error.rule != "other-ledger" and ascent.ELSEWHERE not in error.mend:
+            error.mend = ascent.ELSEWHERE
         store.update([(_incoming(place, remote), None, None)])
         raise
     finally:

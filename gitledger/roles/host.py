@@ -97,7 +97,7 @@ def create(
         store.update([(place.branch, first.oid, ABSENT), (place.tag(0), first.oid, ABSENT)], message="genesis")
         layout.install_hooks(draft, role="host", name=name)
         place.establish()
-        Journal.of(first.hash).published(0, first.oid)
+        Journal.of(first.hash).published(first)
     layout.install_hooks(directory, role="host", name=name)  # once more: they know the path they are at
     return Place.open(directory).verified
 

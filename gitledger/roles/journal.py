@@ -2,8 +2,9 @@
 
 Kept per ledger, not per clone, in `$XDG_STATE_HOME/gitledger/<ledger id in hex>/`:
 
-    emitted.json      the last snapshot that was signed here and published
-    pending.bundle    what was signed here and perhaps not yet published: a Git bundle on top of that
+    emitted.json                  the last snapshot that was signed here and published
+    pending.bundle                what was signed here and perhaps not yet published: a Git bundle on top of that
+    pending-<N>-superseded.bundle what was signed here from N on and never will be: another witness made that number
 
 What was signed is kept, synced to disk, before it is pushed, so that a crash in between publishes the same bytes at the
 next run. The lock keeps two emissions on one machine apart.
@@ -16,7 +17,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gitledger.errors import Failed, Refused
@@ -30,10 +31,15 @@ SIGNED = "refs/gitledger/signed"
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """The last snapshot that this machine published: its number and its commit."""
+    """The last snapshot that this machine published: its number, its commit, the key id that signed it.
+
+    `since` is the number of the snapshot that made that key the witness: 0, or that of a seal (spec 8).
+    """
 
     number: int
     oid: str
+    key: str
+    since: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ class Journal:
         """The last snapshot published from here; None where this machine never emitted. Raises Failed if damaged."""
         try:
             said = json.loads((self.directory / "emitted.json").read_bytes())
-            return Emitted(said["number"], said["oid"])
+            return Emitted(said["number"], said["oid"], said["key"], said["since"])
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
@@ -63,10 +69,21 @@ class Journal:
                 "restore it from a backup; if it is lost, move it away and run gitledger emit --first-here",
             ) from None
 
-    def published(self, number: int, oid: str) -> None:
-        """Note that snapshot `number`, the commit `oid`, is public; nothing is pending after it."""
-        write_durably(self.directory / "emitted.json", json.dumps({"number": number, "oid": oid}) + "\n")
+    def published(self, snapshot: Snapshot) -> None:
+        """Note that `snapshot`, signed here, is public; nothing is pending after it."""
+        witness = snapshot.state.witness
+        said = Emitted(snapshot.number, snapshot.oid, witness.pubkey_id, witness.since_name.number)
+        write_durably(self.directory / "emitted.json", json.dumps(asdict(said), sort_keys=True) + "\n")
         self._pending.unlink(missing_ok=True)
+
+    def set_aside(self, number: int, tip: str) -> Path:
+        """Keep what is pending, from snapshot `number` to the commit `tip`, out of the way; returns the file."""
+        kept = self.directory / f"pending-{number}-superseded.bundle"
+        if kept.exists():
+            kept = self.directory / f"pending-{number}-superseded-{tip[:12]}.bundle"
+        self._pending.replace(kept)
+        sync_directory(self.directory)
+        return kept
 
     @property
     def _pending(self) -> Path:

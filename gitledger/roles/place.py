@@ -148,10 +148,16 @@ class Place:
             if found is None or (found != row.snapshot and tags != "missing"):
                 missing.append((self.tag(number), row.snapshot, None))
         missing.reverse()  # oldest first: whatever a crash leaves undone is above what is done
+        missing += [(ref, None, oid) for ref, oid in present.items() if self._is_above(ref, snapshot.number)]
         if head != snapshot.oid:
             missing.append((self.branch, snapshot.oid, None))
         if missing:
             self.store.update(missing)
+
+    def _is_above(self, ref: str, number: int) -> bool:
+        """Whether `ref` is the tag of a later snapshot, which only a clone that adopted a shorter side still has."""
+        named = ref.removeprefix(f"refs/tags/{self.name}@")
+        return self.role == "clone" and named.isdecimal() and int(named) > number
 
     def remote(self, name: str) -> str:
         """Where a push from here goes: a clone's remote, or the host itself, whose hooks decide there, too."""

@@ -1,26 +1,33 @@
-"""How the ledger stands for whoever asks: a reader, a proposer, the witness.
+"""How the ledger stands for whoever asks: a reader, a proposer, an authority, the witness of now and the one to come.
 
 Nothing is fetched and nothing is moved: it is told as it was last fetched. What becomes of a proposal is decided by
-`rules/queue.py`, as for the witness and the host.
+`rules/queue.py`, as for the witness and the host; what becomes of a rotation by `rules/rotations.py`.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from gitledger.errors import LedgerError, Wanting
-from gitledger.objects.codec import Commit
-from gitledger.roles import consumer, witness
+from gitledger.roles import consumer, hold, witness
+from gitledger.roles.hold import Frozen
 from gitledger.roles.journal import Journal
 from gitledger.roles.place import INCOMING, Place
 from gitledger.roles.witness import Plan
-from gitledger.rules import proposal, queue, refusal
-from gitledger.rules.entry import Entry
+from gitledger.rules import endorsement, proposal, queue, refusal, rotations
 from gitledger.rules.proposal import Proposal
 from gitledger.rules.queue import REFUSAL_REF, Queue
-from gitledger.rules.state import State
+from gitledger.rules.rotations import Waiting
+from gitledger.rules.state import Snapshot, State
 from gitledger.rules.transition import apply
+
+if TYPE_CHECKING:
+    from gitledger.roles.foreign import KnownFork
+
+_UNITS: Final = {"d": ("days", 86_400), "h": ("hours", 3_600)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +52,46 @@ class Own:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """A rotation that waits on the newest snapshot, for whoever asks.
+
+    `yours` says that the endorsement of the key at hand is missing and would count, `seals` that the rotation is
+    complete and names this key. `until` is the second at which the grace of a complete one ends, 0 where it is over.
+    """
+
+    waiting: Waiting
+    yours: bool
+    seals: bool
+    until: int
+
+    @property
+    def count(self) -> tuple[int, int]:
+        """How many have endorsed it, and how many it takes."""
+        return len(self.waiting.endorsements), self.waiting.rotation.endorsements.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """The witness has been silent for `seconds`, longer than the policy's `grace` (such as `30d`).
+
+    `may_rotate` says whether the policy lets the authorities rotate it; `yours` that the key at hand is one of theirs.
+    """
+
+    seconds: int
+    grace: str
+    may_rotate: bool
+    yours: bool
+
+    @property
+    def told(self) -> tuple[int, int, str]:
+        """The silence and the grace period, whole, in the unit that the policy says the latter in, and that unit."""
+        unit, length = _UNITS[self.grace[-1]]
+        return self.seconds // length, int(self.grace[:-1]), unit
+
+
+@dataclass(frozen=True, slots=True)
 class Duty:
-    """What is up to the witness: what an emission would do now, or why there can be none."""
+    """What is up to the witness, or to who is to be: what an emission would do now, or why there can be none."""
 
     plan: Plan | None
     error: LedgerError | None
@@ -69,16 +114,22 @@ class Offered:
 class Status:
     """How the ledger `name` stands.
 
-    `newest` is the newest verified snapshot, by name; `witness` its domain and key id. `pinned` is the snapshot that
-    the checkout is detached at, `branch` the branch that is checked out; both are empty on a host and elsewhere.
-    `domain` is that of the key `key_id`; without a key (`read_only`) nothing is one's own. `retired` says that this
-    machine emitted for a key that is not the witness's any more: it may be switched off.
+    `newest` is the newest verified snapshot, by name; `witness` its domain and key id, `rotated` the snapshot by which
+    it came, empty for the genesis witness. `forks` are those not resolved, `rotations` those that wait on `newest`.
+    `pinned` is the snapshot that the checkout is detached at, `branch` the branch that is checked out; both are empty
+    on a host and elsewhere. `domain` is that of the key `key_id`; without a key (`read_only`) nothing is one's own.
+    `retired` says that this machine emitted for a key that is not the witness's any more: it may be switched off.
     """
 
     name: str
     role: str
     newest: str
     witness: tuple[str, str]
+    rotated: str
+    forks: tuple[KnownFork, ...]
+    frozen: Frozen | None
+    rotations: tuple[Turn, ...]
+    quiet: Quiet | None
     pinned: str
     branch: str
     key_id: str
@@ -104,28 +155,35 @@ class Status:
         return tuple(one for one in self.remotes if one.stale)
 
 
-def status(place: Place, key_id: str | None, *, remote: str = "origin") -> Status:
+def status(place: Place, key_id: str | None, *, remote: str = "origin", now: int | None = None) -> Status:
     """How the ledger stands at `place` for whoever has the key `key_id` (None: no key is at hand).
 
-    The queue is that of the host, or as last fetched from `remote`. Raises what `Place.verified` raises.
+    The queue is that of the host, or as last fetched from `remote`. `now` is this machine's clock, in seconds since
+    1970. Raises what `Place.verified` raises.
     """
+    now = int(time.time()) if now is None else now
     snapshot = place.verified
     state = snapshot.state
     record = state.record(key_id) if key_id else None
     domain = record.domain_id if record else ""
     pinned, branch = checkout(place)
-    serves = key_id == state.witness.pubkey_id
+    emits = key_id is not None and witness.may_emit(place, key_id, remote)
     return Status(
         name=place.name,
         role=place.role,
         newest=snapshot.name,
         witness=(state.witness.domain_id, state.witness.pubkey_id),
+        rotated=state.witness.since if state.witness.rotation_artifact else "",
+        forks=_forks(place),
+        frozen=hold.frozen(place, now) if place.role == "host" else None,
+        rotations=_turns(place, key_id, remote, now),
+        quiet=_quiet(snapshot, key_id, now),
         pinned=pinned,
         branch=branch,
         key_id=key_id or "",
         domain=domain,
         own=tuple(_own(place, key_id, domain, remote)) if key_id else (),
-        duty=_duty(place) if serves else None,
+        duty=_duty(place, key_id, remote, now) if emits else None,
         retired=_retired(place),
         remotes=_offered(place),
     )
@@ -192,9 +250,43 @@ def _with_mend(one: Proposal, state: State, error: LedgerError) -> LedgerError:
     return error
 
 
-def _duty(place: Place) -> Duty:
+def _forks(place: Place) -> tuple[KnownFork, ...]:
+    """The forks that were seen and are not resolved; a host, which takes nothing from elsewhere, sees none."""
+    if place.role == "host":
+        return ()
+    from gitledger.roles import foreign
+
+    return foreign.forks(place)
+
+
+def _turns(place: Place, key_id: str | None, remote: str, now: int) -> tuple[Turn, ...]:
+    """The rotations on the newest snapshot, in the order of the refs."""
+    newest = place.verified
+    ends = {one.hash: until for one, until in hold.held(place, now)}
+    mine = {domain for domain, authority in endorsement.electors(newest.state.policy) if authority == key_id}
+    return tuple(
+        Turn(
+            one,
+            yours=not mine.isdisjoint(one.missing[1]),
+            seals=one.complete and one.new[1] == key_id,
+            until=ends.get(one.hash, 0),
+        )
+        for one in rotations.read(newest, place.queue_refs(remote)).waiting
+        if not one.stale
+    )
+
+
+def _quiet(newest: Snapshot, key_id: str | None, now: int) -> Quiet | None:
+    policy, seconds = newest.state.policy, now - newest.seconds
+    if seconds <= policy.grace_seconds:
+        return None
+    yours = any(key_id == authority for _, authority in endorsement.electors(policy))
+    return Quiet(seconds, policy.witness_policy.grace_period, policy.rotation_allowed, yours)
+
+
+def _duty(place: Place, key_id: str | None, remote: str, now: int) -> Duty:
     try:
-        return Duty(witness.plan(place, first_here=True), None)
+        return Duty(witness.plan(place, key_id, remote=remote, first_here=True, now=now), None)
     except LedgerError as error:
         return Duty(None, error)
 
@@ -203,12 +295,9 @@ def _retired(place: Place) -> bool:
     """Whether the last snapshot that was signed on this machine is by a key that is not the witness's any more."""
     try:
         last = Journal.of(place.anchor).last
-        if last is None:
-            return False
-        signed = Entry.parse(Commit.parse(place.store.read(last.oid, "commit")).message)
     except LedgerError:
         return False
-    return signed.witness_key != place.verified.state.witness.pubkey_id
+    return last is not None and last.key != place.verified.state.witness.pubkey_id
 
 
 def _offered(place: Place) -> tuple[Offered, ...]:

@@ -1,39 +1,64 @@
 """The witness: takes what waits in order, numbers it, signs it, refuses what can't be (spec 9, Order).
 
 One snapshot a proposal, one atomic push. What was signed is in the journal before it is pushed, and what an earlier
-run signed and did not publish is published first, byte for byte.
+run signed and did not publish is published first, byte for byte. Whom a quorum has named as the next witness begins
+with the seal of that rotation (spec 8); while one waits for another, an honest witness signs nothing.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from gitledger.errors import Fork, LedgerError, Refused
 from gitledger.exchange import remotes
-from gitledger.objects.codec import Commit, Ident, sign_commit
+from gitledger.objects.codec import Commit, Ident, digest, sign_commit
 from gitledger.objects.store import Store
+from gitledger.roles import hold
 from gitledger.roles.consumer import FetchReport
-from gitledger.roles.journal import Journal
+from gitledger.roles.journal import Emitted, Journal
 from gitledger.roles.place import Place, Progress, silent
-from gitledger.rules import queue, refusal, snapshot
+from gitledger.rules import queue, refusal, rotations, snapshot, succession
 from gitledger.rules.advance import advance
 from gitledger.rules.endorsement import Endorsement
+from gitledger.rules.entry import Entry
 from gitledger.rules.proposal import NAMESPACE, Proposal
 from gitledger.rules.queue import Queue, Verdict
+from gitledger.rules.rotations import Rotations, Waiting
 from gitledger.rules.state import Snapshot, State
+from gitledger.rules.succession import Succession
 from gitledger.rules.transition import Transition
 from gitledger.signing.signers import Signer
 
 
 @dataclass(frozen=True, slots=True)
+class Superseded:
+    """What was signed here as snapshot `number` and the next ones, up to the commit `tip`, and never published.
+
+    Another witness makes that number. `kept` is the file where what was signed here is kept; None while it is planned.
+    """
+
+    number: int
+    tip: str
+    kept: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What an emission now would do with `queue`: publish `unpublished` again, then number, let wait and refuse."""
+    """What an emission now would do: publish `unpublished` again, seal `sealing`, then number, let wait and refuse.
+
+    `newest` is the snapshot that it begins on, `queue` what the `verdicts` are on. `superseded` will never be
+    published, because another witness made that number.
+    """
 
     newest: Snapshot
     unpublished: tuple[Snapshot, ...]
     verdicts: tuple[Verdict, ...]
     queue: Queue
+    sealing: Waiting | None = None
+    superseded: Superseded | None = None
 
     @property
     def unreadable(self) -> Mapping[str, LedgerError]:
@@ -52,19 +77,33 @@ class Plan:
     def refused(self) -> tuple[Verdict, ...]:
         return tuple(verdict for verdict in self.verdicts if not verdict.ready and not verdict.waits)
 
+    @property
+    def published(self) -> tuple[str, ...]:
+        """The names of the snapshots that it publishes, in their order."""
+        name, seals = self.newest.state.name, int(self.sealing is not None)
+        numbered = range(self.newest.number + 1, self.newest.number + 1 + seals + len(self.ready))
+        return (*(one.name for one in self.unpublished), *(f"{name}@{number}" for number in numbered))
 
-def plan(place: Place, *, first_here: bool = False, only: Sequence[str] | None = None) -> Plan:
-    """What an emission would do with the queue as it was last fetched; nothing is signed or written.
 
-    `only` are oids of proposals: nothing else is taken, but what they stand on; None takes all. Raises what `emit`
-    raises.
+def plan(
+    place: Place,
+    key_id: str | None = None,
+    *,
+    remote: str = "origin",
+    first_here: bool = False,
+    only: Sequence[str] | None = None,
+    now: int | None = None,
+) -> Plan:
+    """What an emission with the key `key_id` would do with the queue as it was last fetched; nothing is signed.
+
+    Without a key it is the present witness's. `only` are oids of proposals: nothing else is taken, but what they stand
+    on; None takes all. `now` is this machine's clock, in seconds. Raises what `emit` raises.
     """
     journal = Journal.of(place.anchor)
-    _must_be_first(place, journal, first_here)
-    unpublished = _unpublished(place, journal)
-    newest = unpublished[-1] if unpublished else place.verified
-    waiting = _chosen(newest.state, place, only)
-    return Plan(newest, unpublished, tuple(_undecided(waiting, newest.state)), waiting)
+    begun = _begin(place, journal, key_id, remote=remote, first_here=first_here, now=now)
+    waiting = _chosen(begun.newest.state, place, only, remote)
+    state = begun.newest.state if begun.sealing is None else _seal(begun.newest, begun.sealing).after
+    return begun.plan(tuple(_undecided(waiting, state)), waiting)
 
 
 def emit(
@@ -75,26 +114,29 @@ def emit(
     remote: str = "origin",
     first_here: bool = False,
     only: Sequence[str] | None = None,
+    now: int | None = None,
     progress: Progress = silent,
 ) -> Plan:
-    """Emit all that is ready, at `seconds` on this machine's clock, and return what was done.
+    """Emit all that is ready, dated `seconds`, and return what was done.
 
-    The queue is taken as it was last fetched. Raises Refused (`not-the-witness`, `first-here`, `host-forgot`), Fork
-    where the line holds another snapshot than one signed here, and what the host refuses.
+    The queue is taken as it was last fetched; `only` and `now` are as in `plan`. A complete rotation to the signer's
+    key is sealed before all else. Raises Refused (`not-the-witness`, `first-here`, `host-forgot`; `rotation-waits`,
+    `frozen` before anything is signed), Fork where the line holds another snapshot by a key that signed one here, and
+    what the host refuses.
     """
     if place.role == "host":  # what is written here comes by no push, which would bring it to disk (spec 11)
         place = Place.of(Store.open(place.store.git_dir, durable=True))
     journal = Journal.of(place.anchor)
     with journal.locked():
-        _must_be_first(place, journal, first_here)
-        unpublished = _unpublished(place, journal)
-        newest = unpublished[-1] if unpublished else place.verified
-        if not unpublished:
-            newest.state.must_be_known_format()
-        must_be_witness(newest.state, signer)
-        emission = _Emission(place, newest, signer, seconds, progress)
-        waiting = _chosen(newest.state, place, only)
-        done = Plan(newest, unpublished, tuple(emission.play(waiting)), waiting)
+        begun = _begin(place, journal, signer.key.key_id, remote=remote, first_here=first_here, now=now)
+        begun = begun.settled(journal)
+        if not begun.unpublished:
+            begun.newest.state.must_be_known_format()
+        emission = _Emission(place, begun.newest, signer, seconds, progress)
+        waiting = _chosen(begun.newest.state, place, only, remote)
+        if begun.sealing is not None:
+            emission.seal(begun.sealing)
+        done = begun.plan(tuple(emission.play(waiting)), waiting)
         tip = emission.newest
         if tip is not place.verified:
             journal.keep(place.store, place.verified, tip)
@@ -102,7 +144,7 @@ def emit(
         updates = {place.branch: tip.oid, **refusals} if tip is not place.verified else refusals
         if updates:
             remotes.push(place.store, place.remote(remote), updates, atomic=True)
-        journal.published(tip.number, tip.oid)
+        journal.published(tip)
         if place.role == "clone":
             place.advanced(tip)
     return done
@@ -123,16 +165,104 @@ def must_be_current(report: FetchReport) -> None:
         )
 
 
-def must_be_witness(state: State, signer: Signer) -> None:
-    """Raise Refused (`not-the-witness`) unless `signer` is the witness of `state`."""
+def may_emit(place: Place, key_id: str, remote: str = "origin") -> bool:
+    """Whether the next snapshot may be by this key: the witness's, or one that a complete rotation names."""
+    witness = place.verified.state.witness
+    return key_id == witness.pubkey_id or _rotations(place, remote).to(key_id) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What comes before the queue: what is published again, and what is sealed on `newest`; never both."""
+
+    newest: Snapshot
+    unpublished: tuple[Snapshot, ...]
+    sealing: Waiting | None
+    superseded: Superseded | None
+
+    def plan(self, verdicts: tuple[Verdict, ...], waiting: Queue) -> Plan:
+        return Plan(self.newest, self.unpublished, verdicts, waiting, self.sealing, self.superseded)
+
+    def settled(self, journal: Journal) -> _Begun:
+        """The same once what was superseded has left the way of what is signed next."""
+        if self.superseded is None:
+            return self
+        kept = journal.set_aside(self.superseded.number, self.superseded.tip)
+        return replace(self, superseded=replace(self.superseded, kept=kept))
+
+
+def _begin(
+    place: Place, journal: Journal, key_id: str | None, *, remote: str, first_here: bool, now: int | None
+) -> _Begun:
+    """See that the key `key_id` may emit now, and what it begins with."""
+    unpublished, superseded = _unpublished(place, journal)
+    waiting = _rotations(place, remote)
+    sealing = waiting.to(key_id) if key_id else None
+    if sealing is not None and unpublished:
+        if unpublished[0].entry.witness_key == key_id:
+            sealing = None  # it would be a second snapshot of that number by this key
+        else:  # what another key signed here, and nobody has seen, gives way to the quorum
+            superseded, unpublished = Superseded(unpublished[0].number, unpublished[-1].oid), ()
+    newest = unpublished[-1] if unpublished else place.verified
+    if key_id is not None and sealing is None:
+        _must_be_witness(newest.state, key_id, waiting)
+    if sealing is None or not _is_new(key_id, place.verified.state, journal.last):
+        _must_be_first(place, journal.last, first_here or bool(unpublished))
+    if sealing is None and not (unpublished and unpublished[0].entry.rotation):
+        _must_be_free(place, unpublished, now)
+    return _Begun(newest, unpublished, sealing, superseded)
+
+
+def _is_new(key_id: str | None, state: State, last: Emitted | None) -> bool:
+    """Whether what this key seals is the first that it signs: nobody else has the right of a witness to come."""
+    return key_id != state.witness.pubkey_id and (last is None or last.key != key_id)
+
+
+def _must_be_free(place: Place, unpublished: tuple[Snapshot, ...], now: int | None) -> None:
+    """Raise Refused (`rotation-waits`, `frozen`) where only the seal of a rotation may be emitted."""
+    clock = int(time.time()) if now is None else now
+    if place.role == "clone":  # a host notes it in its hooks
+        hold.note(place, clock)
+    try:
+        hold.must_be_free(place, clock)
+    except Refused as error:
+        if unpublished:
+            error.what += f"; {unpublished[0].name} was signed here before that, and is kept as it is"
+        raise
+
+
+def _rotations(place: Place, remote: str) -> Rotations:
+    return rotations.read(place.verified, place.queue_refs(remote))
+
+
+def _seal(newest: Snapshot, waiting: Waiting) -> Succession:
+    content = waiting.artifact
+    return succession.seal(newest, digest(content), content)
+
+
+def _must_be_witness(state: State, key_id: str, waiting: Rotations) -> None:
+    """Raise Refused (`not-the-witness`) unless `key_id` is the witness's of `state`; a rotation to it is named."""
     witness = state.witness
-    if signer.key.key_id != witness.pubkey_id:
-        raise Refused(
-            "not-the-witness",
-            f"the witness of {state.name} is {witness.domain_id} with {witness.pubkey_id}, since {witness.since}; "
-            f"this key is {signer.key.key_id}",
-            "sign with the witness's key (--key), or leave it to the witness: proposals wait as long as they must",
-        )
+    if key_id == witness.pubkey_id:
+        return
+    said = (
+        f"the witness of {state.name} is {witness.domain_id} with {witness.pubkey_id}, since {witness.since}; "
+        f"this key is {key_id}"
+    )
+    for one in waiting.waiting:
+        if one.new[1] == key_id and not one.stale:
+            lack, among = one.missing
+            raise Refused(
+                "not-the-witness",
+                f"{said}; the rotation to it on {one.on.name} lacks {lack} more endorsement{'s' * (lack > 1)} "
+                f"of {', '.join(among)}",
+                f"gitledger endorse {one.hash[:12]}   (by them), then again",
+            )
+    raise Refused(
+        "not-the-witness",
+        said,
+        "sign with the witness's key (--key), or leave it to the witness: proposals wait as long as they must",
+    )
 
 
 class _Emission:
@@ -145,6 +275,11 @@ class _Emission:
         self.seconds = max(seconds, newest.seconds)
         self.progress = progress
         self.refusals: dict[str, str] = {}
+
+    def seal(self, waiting: Waiting) -> None:
+        """Seal a rotation to the signer, who is the witness from there on (spec 8)."""
+        sealed = _seal(self.newest, waiting)
+        self.sign(snapshot.rotating(self.newest, sealed, self.seconds), sealed.after)
 
     def play(self, waiting: Queue) -> list[Verdict]:
         """Number what is ready and sign a receipt for what is refused."""
@@ -159,12 +294,15 @@ class _Emission:
         return verdicts
 
     def accept(self, transition: Transition, endorsements: tuple[Endorsement, ...]) -> State:
+        self.sign(snapshot.accepting(self.newest, transition, endorsements, self.seconds), transition.after)
+        return self.newest.state
+
+    def sign(self, payload: bytes, after: State) -> None:
+        """Sign `payload` as the next snapshot, whose state is `after`, and go through the door with it."""
         store = self.place.store
-        payload = snapshot.accepting(self.newest, transition, endorsements, self.seconds)
-        transition.after.tree.write(store.write)
+        after.tree.write(store.write)
         oid = store.write("commit", sign_commit(payload, self.signer.sign(payload, NAMESPACE)))
         self.newest = advance(self.newest, oid)
-        return self.newest.state
 
     def refuse(self, proposal: Proposal, error: LedgerError) -> str:
         state = self.newest.state
@@ -180,8 +318,8 @@ def _undecided(waiting: Queue, state: State, accept: queue.Accept = queue.suppos
     return (verdict for verdict in verdicts if verdict.proposal.oid not in waiting.decided)
 
 
-def _chosen(state: State, place: Place, only: Sequence[str] | None) -> Queue:
-    waiting = queue.read(state, place.queue_refs())
+def _chosen(state: State, place: Place, only: Sequence[str] | None, remote: str) -> Queue:
+    waiting = queue.read(state, place.queue_refs(remote))
     if only is None:
         return waiting
     proposals = waiting.proposals
@@ -197,9 +335,9 @@ def _chosen(state: State, place: Place, only: Sequence[str] | None) -> Queue:
     return Queue(lines, waiting.endorsements, waiting.decided, waiting.unreadable)
 
 
-def _must_be_first(place: Place, journal: Journal, first_here: bool) -> None:
+def _must_be_first(place: Place, last: Emitted | None, first_here: bool) -> None:
     """No number may be signed twice: this machine knows what it signed, or somebody says that it is the first."""
-    last, verified = journal.last, place.verified
+    verified = place.verified
     if last is None:
         if first_here:
             return
@@ -209,6 +347,10 @@ def _must_be_first(place: Place, journal: Journal, first_here: bool) -> None:
             f"{place.name}@{verified.number + 1} that is not published yet, and two of one number are a fork",
             "make sure that no other machine does, then: gitledger emit --first-here",
         )
+    parted = _parted(verified.state, last)
+    if parted is not None:
+        _must_be_by_another(place.store, verified, parted, last)
+        return
     if last.number > verified.number:
         raise Refused(
             "host-forgot",
@@ -218,36 +360,78 @@ def _must_be_first(place: Place, journal: Journal, first_here: bool) -> None:
         )
     row = verified.state.line.row(place.store, last.number)
     if row.snapshot != last.oid:
+        _must_be_by_another(place.store, verified, last.number, last)
+
+
+def _parted(state: State, last: Emitted) -> int | None:
+    """The first number at which a rotation shows that the line of `state` is not the one that `last` was signed on.
+
+    It is the seal that made the key of `last` the witness, where the line has another snapshot there; or a seal since.
+    None where no rotation shows it.
+    """
+    seals = {number: one.rotation.new_witness.pubkey_id for number, _, one in rotations.sealed(state)}
+    if last.since and last.since <= state.number and seals.get(last.since) != last.key:
+        return last.since
+    return next((number for number in sorted(seals) if last.since < number <= last.number), None)
+
+
+def _must_be_by_another(store: Store, verified: Snapshot, number: int, last: Emitted) -> None:
+    """Raise Fork where snapshot `number` of the line is by the key that signed another line here.
+
+    By another key it is no fault of this machine: the authorities have rotated, or a reader has changed sides.
+    """
+    found = verified.state.line.row(store, number).snapshot
+    if _said(store, found).witness_key == last.key:
+        name = verified.state.name
         raise Fork(
             "fork",
-            f"this machine signed {place.name}@{last.number} as {last.oid}, the ledger has {row.snapshot}",
+            f"this machine signed {name}@{last.number} as {last.oid}, on another line than the one that has {found} "
+            f"as {name}@{number}, by the same key",
             "somebody else signs with the witness's key: the authorities must rotate the witness",
         )
 
 
-def _unpublished(place: Place, journal: Journal) -> tuple[Snapshot, ...]:
-    """The snapshots that an earlier run signed and perhaps did not publish, beyond the newest published one."""
-    tip = journal.pending(place.store)
-    newest = place.verified
+def _unpublished(place: Place, journal: Journal) -> tuple[tuple[Snapshot, ...], Superseded | None]:
+    """The snapshots that an earlier run signed and perhaps did not publish, beyond the newest published one.
+
+    Where the line has another witness's snapshots in their place, they are superseded instead.
+    """
+    store, newest = place.store, place.verified
+    tip = journal.pending(store)
     if tip is None:
-        return ()
-    oids: list[str] = []
-    while tip != newest.oid:
-        oids.append(tip)
-        commit = Commit.parse(place.store.read(tip, "commit"))
-        if not commit.parents or newest.state.line.snapshot(place.store, tip) is not None:
+        return (), None
+    signed: list[str] = []
+    above = tip
+    while newest.state.line.snapshot(store, above) is None:
+        signed.append(above)
+        commit = Commit.parse(store.read(above, "commit"))
+        if not commit.parents:
             break
-        tip = commit.parents[0]
-    if tip != newest.oid:
-        if newest.state.line.snapshot(place.store, oids[0]) is not None:
-            return ()  # published after all, and more since
+        above = commit.parents[0]
+    if above == newest.oid:
+        found = [newest]
+        for oid in reversed(signed):
+            found.append(advance(found[-1], oid))
+        return tuple(found[1:]), None
+    if not signed:
+        return (), None  # published after all, and more since
+    return (), _superseded(place, tip, signed[-1])
+
+
+def _superseded(place: Place, tip: str, first: str) -> Superseded:
+    """What was signed here, from the commit `first` to `tip`, where the line has another snapshot in its place."""
+    store, newest = place.store, place.verified
+    said = _said(store, first)
+    there = newest.state.line.row(store, said.number).snapshot
+    if _said(store, there).witness_key == said.witness_key:
         raise Fork(
             "fork",
-            f"this machine signed a snapshot after {tip}, which is not {newest.name}; what it signed was {oids[0]}",
+            f"this machine signed {said.snapshot} as {first}, the ledger has {there}, by the same key",
             "the ledger went on without it: compare the two with git log, and have the authorities decide",
         )
-    found: list[Snapshot] = []
-    for oid in reversed(oids):
-        newest = advance(newest, oid)
-        found.append(newest)
-    return tuple(found)
+    return Superseded(said.number, tip)
+
+
+def _said(store: Store, oid: str) -> Entry:
+    """What the snapshot commit `oid` says."""
+    return Entry.parse(Commit.parse(store.read(oid, "commit")).message)

@@ -13,7 +13,6 @@ from functools import cached_property
 
 from gitledger.documents.names import SnapshotName
 from gitledger.documents.rotation import Endorsed, Rotation
-from gitledger.documents.subset import MAX_BYTES
 from gitledger.errors import LedgerError, Malformed, Refused
 from gitledger.objects.codec import digest
 from gitledger.objects.trees import File, Objects, Tree
@@ -28,7 +27,11 @@ SIGNATURE_REF = re.compile(
 REFS = (DRAFT_REF, SIGNATURE_REF)
 """The forms of the refs that hold rotations (spec 2)."""
 
+LIMIT = 256
+"""How many drafts are read: no honest host has as many, and each costs whoever looks some milliseconds."""
+
 _ARMOUR_BYTES = 4096
+_DRAFT_BYTES = 16384
 
 
 @dataclass(frozen=True)
@@ -93,9 +96,9 @@ def read(newest: Snapshot, refs: Mapping[str, str]) -> Rotations:
     objects = newest.state.objects
     waiting: list[Waiting] = []
     unreadable: dict[str, LedgerError] = {}
-    for ref, oid in sorted(refs.items()):
-        if (match := DRAFT_REF.fullmatch(ref)) is None:
-            continue
+    drafts = [(match, oid) for ref, oid in sorted(refs.items()) if (match := DRAFT_REF.fullmatch(ref)) is not None]
+    for match, oid in drafts[:LIMIT]:
+        ref = match[0]
         try:
             rotation = read_draft(objects, oid)
             must_be_named(rotation, match["rotation"])
@@ -113,12 +116,14 @@ def read(newest: Snapshot, refs: Mapping[str, str]) -> Rotations:
                 unreadable[where] = error
         counted = tuple(endorsements[domain] for domain in sorted(endorsements))
         waiting.append(Waiting(rotation, counted, on, stale=on.oid != newest.oid))
+    for match, _ in drafts[LIMIT:]:
+        unreadable[match[0]] = Refused("too-many-rotations", f"more than {LIMIT} drafts are there")
     return Rotations(tuple(waiting), unreadable)
 
 
 def read_draft(objects: Objects, oid: str) -> Rotation:
     """The blob `oid` as a draft: an artifact without endorsements. Raises Malformed, Refused (`draft-endorsed`)."""
-    rotation = Rotation.parse(_blob(objects, oid, MAX_BYTES))
+    rotation = Rotation.parse(_blob(objects, oid, _DRAFT_BYTES))
     if rotation.endorsements.endorsements:
         raise Refused(
             "draft-endorsed",

@@ -155,10 +155,10 @@ def demand(on: Snapshot) -> endorsement.Demand:
 
 def _must_be_endorsed(on: Snapshot, rotation: Rotation) -> None:
     """Every endorsement counts, sorted by domain, no domain twice; together they are a quorum."""
-    found = [_must_be_by_whom_it_says(on, rotation, one) for one in rotation.endorsements.endorsements]
-    domains = [domain for domain, _ in found]
+    domains = [one.domain_id for one in rotation.endorsements.endorsements]
     if domains != sorted(set(domains)):
         raise Refused("endorsement-order", "endorsements are sorted by domain, and no domain endorses twice")
+    found = [_must_be_by_whom_it_says(on, rotation, one) for one in rotation.endorsements.endorsements]
     lack, among = demand(on).missing(found)
     if lack:
         raise Refused(

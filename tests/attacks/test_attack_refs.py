@@ -116,8 +116,11 @@ OUTSIDE = {
     "an endorsement by two": f"refs/endorsements/{ABSENT_OID}/alice/james",
     "a refusal by somebody": f"refs/refusals/{ABSENT_OID}/you",
     "a refusal of a name": "refs/refusals/fix",
-    "a rotation's draft": f"refs/rotations/{'a' * 64}/draft",
-    "a rotation's endorsement": f"refs/rotations/{'a' * 64}/alice",
+    "a rotation without a part": f"refs/rotations/{'a' * 64}",
+    "a rotation of something shorter": f"refs/rotations/{'a' * 40}/draft",
+    "a rotation in capitals": f"refs/rotations/{'A' * 64}/draft",
+    "a rotation's endorsement by capitals": f"refs/rotations/{'a' * 64}/Alice",
+    "a rotation's draft in two parts": f"refs/rotations/{'a' * 64}/draft/alice",
     "a ref of nobody": "refs/x",
 }
 

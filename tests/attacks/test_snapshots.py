@@ -24,7 +24,11 @@ RULES = ["{match: shared/**, proposers: any}", "{match: standards/**, proposers:
 
 
 class Snapshots(Doors):
-    """A ledger at common@2, on which the witness's domain had a key that it revoked and has one that is no witness."""
+    """A ledger at common@4. The witness's domain had a key that it revoked, and has one that is no witness yet.
+
+    At common@3 James was made witness by a quorum, at common@4 you again. A rotation to the key that is no witness yet
+    is endorsed, and neither pushed nor sealed.
+    """
 
     def __init__(self, world: World) -> None:
         world.make_host(paths=RULES)
@@ -36,17 +40,34 @@ class Snapshots(Doors):
         self.emit()
         self.queue(self.proposal(world.you, {YOU: with_future}), "proposals/you/keys")
         self.emit()
-        assert self.trusted.number == 2
+        self.rotate("james", world.james.key)
+        self.rotate("you", world.you.key)
+        assert self.trusted.number == 4
         self.plain = self.proposal(world.alice, {FIX: b"better\n"}, "A fix\n")
         self.other = self.proposal(world.james, {"shared/note.txt": b"hello\n"})
         self.standard = self.proposal(world.alice, {"standards/one.txt": b"one\n"})
         self.by_james = self.endorsement(world.james, self.standard)
         self.by_you = self.endorsement(world.you, self.standard)
+        self.endorsed = self.rotation("you", self.future)
 
     def entry(self, name: str, key: forge.Key) -> bytes:
         """A key more in the manifest of the witness's domain, with its consent."""
         proof = forge.proof(key, self.world.anchor, "you")
         return forge.Entry(name, key, ["publisher"], proof).render().encode()
+
+    def rotation(self, domain: str, key: forge.Key, *by: str) -> bytes:
+        """The artifact of a rotation to that key on the newest snapshot, endorsed by these, or by a quorum."""
+        endorsements = {name: self.world.person(name).key for name in by or ("alice", "james")}
+        return forge.rotation_file(self.bench, self.tip, (domain, key), endorsements)
+
+    def sealing(self, artifact: bytes, key: forge.Key, **altered: object) -> str:
+        """The rotation snapshot of an artifact, signed by that key."""
+        return forge.rotating(self.bench, self.tip, artifact, key, seconds=self.world.tick(), **altered)
+
+    def rotate(self, domain: str, key: forge.Key) -> None:
+        """Have a quorum make that key the witness, and the host and a consumer take its first snapshot."""
+        self.host_takes(self.sealing(self.rotation(domain, key), key))
+        self.trusted = verified(self.world)
 
     def by(self, key: forge.Key, proposal: str = "", **altered: object) -> str:
         """A snapshot that says what the witness should, signed by another key."""
@@ -107,7 +128,7 @@ def tip(at: Snapshots) -> str:
 
 
 def one_before(at: Snapshots) -> str:
-    return at.number(1)
+    return at.number(3)
 
 
 def plain(at: Snapshots) -> str:
@@ -119,9 +140,9 @@ def other(at: Snapshots) -> str:
 
 
 def fork(at: Snapshots) -> str:
-    """A second common@2, by the witness, on the same common@1."""
-    late = at.proposal(at.world.alice, {FIX: b"late\n"}, base=at.number(1))
-    return forge.snapshot(at.bench, at.number(1), late, at.world.you.key)
+    """A second common@4, on the same common@3, by the witness of now."""
+    late = at.proposal(at.world.alice, {FIX: b"late\n"}, base=at.number(3))
+    return forge.snapshot(at.bench, at.number(3), late, at.world.you.key)
 
 
 TREES = [
@@ -143,7 +164,7 @@ TREES = [
     Attack(
         "that names another witness in its tree",
         "altered",
-        lambda at: at.holding({WITNESS: forge.witness_file("james", at.world.james.key, "common@3")}),
+        lambda at: at.holding({WITNESS: forge.witness_file("james", at.world.james.key, "common@5")}),
     ),
     Attack(
         "with another policy",
@@ -159,8 +180,8 @@ TREES = [
 ]
 
 MESSAGES = [
-    Attack("with another first line", "altered", lambda at: at.snapshot(at.plain, first="common@3: Another fix")),
-    Attack("whose first line has another number", "altered", lambda at: at.snapshot(at.plain, first="common@4: A fix")),
+    Attack("with another first line", "altered", lambda at: at.snapshot(at.plain, first="common@5: Another fix")),
+    Attack("whose first line has another number", "altered", lambda at: at.snapshot(at.plain, first="common@6: A fix")),
     Attack("with another ledger's id", "altered", saying("Ledger", "sha256:" + "ab" * 32)),
     Attack("without the ledger id", "altered", saying("Ledger", None)),
     Attack("with another hash before it", "altered", saying("Previous", "sha256:" + "ab" * 32)),
@@ -258,7 +279,7 @@ ENDORSEMENTS = [
     Attack(
         "with a refusal in the place of an endorsement",
         "tag-object",
-        lambda at: at.carrying(forge.refusal(at.bench, at.standard, at.world.james.key, at="common@2", reason="no so")),
+        lambda at: at.carrying(forge.refusal(at.bench, at.standard, at.world.james.key, at="common@4", reason="no so")),
     ),
     Attack(
         "with an endorsement in other armour",
@@ -273,19 +294,19 @@ ENDORSEMENTS = [
 ]
 
 NUMBERS = [
-    Attack("that skips a number", "wrong-number", called("common@4")),
-    Attack("that repeats the number before it", "wrong-number", called("common@2"), at_host="not-forward"),
-    Attack("that goes back to an older number", "wrong-number", called("common@1"), at_host="not-forward"),
-    Attack("whose number has a leading zero", "not-a-snapshot", called("common@03")),
+    Attack("that skips a number", "wrong-number", called("common@6")),
+    Attack("that repeats the number before it", "wrong-number", called("common@4"), at_host="not-forward"),
+    Attack("that goes back to an older number", "wrong-number", called("common@3"), at_host="not-forward"),
+    Attack("whose number has a leading zero", "not-a-snapshot", called("common@05")),
     Attack("whose number is 2^63", "wrong-number", called(f"common@{1 << 63}")),
     Attack("that is a proposal", "not-a-snapshot", plain),
-    Attack("of another ledger's name", "wrong-number", called("other@3")),
+    Attack("of another ledger's name", "wrong-number", called("other@5")),
     Attack("beside the newest, on the one before", "wrong-parent", fork, at_host="not-forward"),
 ]
 
 PARENTS = [
     Attack("on an older snapshot", "wrong-parent", standing_on(one_before, plain), at_host="not-forward"),
-    Attack("on another common@2", "wrong-parent", standing_on(fork, plain), at_host="not-forward"),
+    Attack("on another common@4", "wrong-parent", standing_on(fork, plain), at_host="not-forward"),
     Attack("with its parents swapped", "wrong-parent", standing_on(plain, tip), at_host="not-a-snapshot"),
     Attack("on its proposal alone", "wrong-parent", standing_on(plain), at_host="not-a-snapshot"),
     Attack("without a parent", "wrong-parent", standing_on(), at_host="not-forward"),
@@ -314,9 +335,24 @@ TIMES = [
 ]
 
 SIGNERS = [
+    Attack("by the former witness", "wrong-witness", lambda at: at.by(at.world.james.key)),
+    Attack(
+        "by the former witness, who calls himself the witness",
+        "wrong-witness",
+        lambda at: at.by(
+            at.world.james.key,
+            committer=_committer(at, "james"),
+            lines={"Witness": f"james {at.world.james.key_id}"},
+        ),
+    ),
+    Attack("by the future witness, who has not sealed it", "wrong-witness", lambda at: at.by(at.future)),
+    Attack(
+        "by the future witness, who has not sealed it and calls himself the witness",
+        "wrong-witness",
+        lambda at: at.by(at.future, lines={"Witness": f"you {forge.key_id(at.future)}"}),
+    ),
     Attack("by a former key of the witness's domain", "wrong-witness", lambda at: at.by(at.former)),
-    Attack("by a future key of the witness's domain", "wrong-witness", lambda at: at.by(at.future)),
-    Attack("by an authority", "wrong-witness", lambda at: at.by(at.world.james.key)),
+    Attack("by an authority", "wrong-witness", lambda at: at.by(at.world.alice.key, at.other)),
     Attack("by the proposer", "wrong-witness", lambda at: at.by(at.world.alice.key)),
     Attack("by a stranger", "wrong-witness", lambda at: at.by(at.world.stranger.key)),
     Attack(
@@ -328,9 +364,9 @@ SIGNERS = [
         "by an authority who calls himself the witness",
         "wrong-witness",
         lambda at: at.by(
-            at.world.james.key,
-            committer=_committer(at, "james"),
-            lines={"Witness": f"james {at.world.james.key_id}"},
+            at.world.alice.key,
+            committer=_committer(at, "alice"),
+            lines={"Witness": f"alice {at.world.alice.key_id}"},
         ),
     ),
     Attack(
@@ -350,6 +386,33 @@ SIGNERS = [
         lambda at: at.snapshot(at.plain, seconds=at.world.now, signature=_signature(at, at.snapshot(at.plain))),
     ),
 ]
+
+ROTATIONS = [
+    Attack("that seals what one authority endorsed", "quorum-missing", lambda at: at.sealing(
+        at.rotation("you", at.future, "alice"), at.future
+    )),
+    Attack("that seals a rotation for the new witness, by the old", "wrong-witness", lambda at: at.sealing(
+        at.endorsed, at.world.you.key
+    )),
+    Attack("that seals a rotation and brings a file", "altered", lambda at: at.sealing(
+        at.endorsed, at.future, extra={"shared/note.txt": b"hello\n"}
+    )),
+    Attack("that seals a rotation and accepts a proposal", "wrong-parents", lambda at: at.sealing(
+        at.endorsed, at.future, parents=[at.tip, at.plain]
+    )),
+    Attack("that seals a rotation again", "rotation-previous", lambda at: at.sealing(
+        at.read(_sealed(at)), at.world.you.key
+    )),
+    Attack("that seals a rotation to a key taken out of its manifest", "key-not-active", lambda at: at.sealing(
+        at.rotation("you", at.former), at.former
+    )),
+]  # fmt: skip
+
+
+def _sealed(at: Snapshots) -> str:
+    """Where the rotation that made the witness of now stands."""
+    key = forge.document(at.bench, forge.files(at.bench, at.tip), WITNESS)["rotation_artifact"]
+    return f"ledger/rotations/{key.removeprefix('sha256:')}.yaml"
 
 
 def _again(text: str, pattern: str, by: str) -> str:
@@ -372,7 +435,7 @@ def _author(at: Snapshots, domain: str, later: int = 0) -> str:
 
 def _usurping(at: Snapshots) -> str:
     """A proposal by James that makes him the witness."""
-    return at.proposal(at.world.james, {WITNESS: forge.witness_file("james", at.world.james.key, "common@3")})
+    return at.proposal(at.world.james, {WITNESS: forge.witness_file("james", at.world.james.key, "common@5")})
 
 
 def _signature(at: Snapshots, snapshot: str) -> bytes:
@@ -381,7 +444,7 @@ def _signature(at: Snapshots, snapshot: str) -> bytes:
     return header.replace(b"\n ", b"\n") + b"\n"
 
 
-ATTACKS = [*TREES, *MESSAGES, *ENDORSEMENTS, *NUMBERS, *PARENTS, *TIMES, *SIGNERS]
+ATTACKS = [*TREES, *MESSAGES, *ENDORSEMENTS, *NUMBERS, *PARENTS, *TIMES, *SIGNERS, *ROTATIONS]
 
 
 def _endorsed(at: Snapshots) -> str:
@@ -394,6 +457,9 @@ TWINS: dict[str, Callable[[Snapshots], str]] = {
     "in the same second as the one before": lambda at: at.snapshot(at.other, seconds=at.trusted.seconds),
     "with the endorsement it needs": _endorsed,
     "with an endorsement more than it needs": lambda at: at.carrying(at.by_james, at.by_you),
+    "that seals a rotation to the witness that serves": lambda at: at.sealing(
+        at.rotation("you", at.world.you.key), at.world.you.key
+    ),
 }
 
 
@@ -436,4 +502,4 @@ def test_the_host_takes_every_honest_twin_and_two_in_one_push(world: World) -> N
     first = at.snapshot(at.proposal(world.alice, {FIX: b"best\n"}))
     second = forge.snapshot(at.bench, first, at.proposal(world.james, {"shared/two.txt": b"two\n"}), world.you.key)
     at.host_takes(second)
-    assert world.snapshots() == [f"common@{number}" for number in range(9)]
+    assert world.snapshots() == [f"common@{number}" for number in range(12)]

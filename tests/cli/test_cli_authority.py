@@ -1,4 +1,4 @@
-"""`endorse`: the change is shown before it is signed, and what it means, and nothing is signed unasked."""
+"""`endorse`, `policy`: the change is shown before it is signed, and what it means, and nothing is signed unasked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import forge
 import pytest
-from typed import STANDARDS, Clones, at_terminal, typed
+from typed import STANDARDS, Clones, at_terminal, told, typed
 from world import World
 
 
@@ -91,3 +91,36 @@ def test_an_unreachable_host_is_exit_status_4(world: World, james: Path) -> None
     typed(world.james, james, "fetch")
     world.james.git(james, "remote", "set-url", "origin", str(world.path / "nowhere"))
     assert "[unreachable]" in typed(world.james, james, "endorse", "agree", status=4).stderr
+
+
+def test_the_policy_says_who_the_authorities_are_and_how_many_may_be_lost(world: World, clone_of: Clones) -> None:
+    world.make_host()
+    alice = clone_of(world.alice)
+    said = " ".join(typed(world.alice, alice, "policy").stdout.split())
+    for part in (
+        "The policy of common@0, revision 1",
+        f"alice {world.alice.key_id} (yours)",
+        "quorum 2 of 3: 1 may be lost",
+        "rotation allowed",
+        "grace period 36500d",
+        "revoked no key",
+        "shared/** is open to any domain, endorsed by 0",
+        "pending_per_domain 100",
+    ):
+        assert part in said
+    found = told(world.alice, alice, "policy")
+    assert found["threshold"] == 2 and found["may_lose"] == 1 and found["rotation_allowed"] is True
+    assert [one["domain"] for one in found["authorities"] if one["yours"]] == ["alice"]
+    assert found["paths"] == [{"match": "shared/**", "proposers": "any", "endorsements": 0}]
+
+
+def test_a_policy_says_who_is_revoked_what_is_closed_and_that_none_may_be_lost(world: World, clone_of: Clones) -> None:
+    who = {"alice": world.alice.key}
+    rules = ("{match: standards/**, proposers: [], endorsements: 1}",)
+    world.make_host(forge.policy_file(who, revoked=[world.james.key_id], paths=rules, registration="closed"))
+    james = clone_of(world.james)
+    said = " ".join(typed(world.james, james, "policy").stdout.split())
+    assert "quorum 1 of 1: none may be lost" in said and f"revoked {world.james.key_id}" in said
+    assert "standards/** is closed" in said and "registration closed" in said and "(yours)" not in said
+    found = told(world.james, james, "policy")
+    assert found["revoked"] == [world.james.key_id] and found["paths"][0]["proposers"] == [] and found["may_lose"] == 0

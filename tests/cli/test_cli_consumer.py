@@ -199,6 +199,11 @@ def test_status_as_json_is_for_programs(world: World, clone: Path) -> None:
         "role": "clone",
         "snapshot": "common@0",
         "witness": {"domain": "you", "key_id": world.you.key_id},
+        "rotated": None,
+        "forks": [],
+        "frozen": None,
+        "rotations": [],
+        "quiet": None,
         "pinned": "common@0",
         "branch": None,
         "key_id": world.alice.key_id,
@@ -246,6 +251,8 @@ def test_log_is_newest_first_a_line_each(world: World, clone: Path) -> None:
         "time": said[0]["time"],
         "proposer": "alice",
         "summary": lines[0].split("  ")[-1],
+        "rotation": None,
+        "rekeyed": None,
     }
 
 

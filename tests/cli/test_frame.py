@@ -18,9 +18,9 @@ from gitledger.roles.place import Place
 
 COMMANDS = (
     *("init", "clone", "fetch", "status", "verify", "log", "show", "pin", "allowed-signers", "demo"),
-    *("propose", "proposals", "withdraw", "endorse", "emit"),
-    *("domain new", "domain add-key", "domain revoke-key", "domain show", "domain prove", "hooks install"),
-    "hooks check",
+    *("propose", "proposals", "withdraw", "endorse", "emit", "rotate", "rotations", "policy", "adopt"),
+    *("domain new", "domain add-key", "domain revoke-key", "domain show", "domain prove"),
+    *("hooks install", "hooks check", "host freeze", "host thaw", "evidence check"),
 )
 
 

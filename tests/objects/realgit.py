@@ -47,6 +47,7 @@ class Memory:
     def __init__(self) -> None:
         self.held: dict[str, tuple[str, bytes]] = {}
         self.reads: list[str] = []
+        self.told: dict[str, bytes] = {}
 
     def put(self, kind: str, raw: bytes) -> str:
         oid = hashlib.sha1(b"%s %d\0" % (kind.encode(), len(raw)) + raw).hexdigest()

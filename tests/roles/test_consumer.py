@@ -325,7 +325,7 @@ def test_what_is_valid_before_an_invalid_snapshot_is_kept(
     assert "refs/tags/common@6" not in refs
     assert head == mirror.snapshots[3]
     assert json.loads(note)["number"] == 5
-    assert Place.open(tree_of(place)).store.refs("refs/gitledger/") == {}
+    assert Place.open(tree_of(place)).store.refs("refs/gitledger/incoming/") == {}
     mirror.grow()
     assert fetch(place).after == 6
 

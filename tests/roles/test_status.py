@@ -11,8 +11,7 @@ from mirror import NOW, Mirror
 from world import Person, World
 
 from gitledger.errors import Refused, Wanting
-from gitledger.roles import consumer
-from gitledger.roles.journal import Journal
+from gitledger.roles import consumer, hold
 from gitledger.roles.place import Place
 from gitledger.roles.status import Status, status
 
@@ -140,20 +139,76 @@ def test_what_keeps_the_witness_from_emitting_is_said(world: World, clone: Path)
 
 def test_a_machine_that_emitted_for_another_key_may_be_switched_off(world: World, clone: Path) -> None:
     assert not seen(world, clone, world.you).retired
-    bench = Mirror(clone.parent / "by-another.git")
-    stray = forge.snapshot(
-        bench.path,
-        bench.tip,
-        bench.proposal({"domains/alice/x": b"x"}),
-        world.stranger.key,
-        lines={"Witness": f"you {world.stranger.key_id}"},
-    )
-    bench.set("refs/heads/stray", stray)
-    subprocess.run(["git", "fetch", "-q", str(bench.path), "+refs/heads/stray:refs/stray"], cwd=clone, check=True)
-    with world.acting(world.you):
-        Journal.of(world.anchor).published(1, stray)
-    with world.acting(world.you):
-        assert status(Place.open(clone), world.you.key_id).retired
+    world.rotate(world.james, [world.alice, world.james])
+    world.emit(by=world.james)
+    assert seen(world, clone, world.you).retired
+    assert not seen(world, clone, world.james).retired
+
+
+def test_a_witness_that_came_by_a_rotation_is_told_with_the_snapshot_that_sealed_it(world: World, clone: Path) -> None:
+    assert seen(world, clone, None).rotated == ""
+    world.rotate(world.james, [world.alice, world.james])
+    world.emit(by=world.james)
+    told = seen(world, clone, None)
+    assert (told.rotated, told.witness, told.rotations) == ("common@1", ("james", world.james.key_id), ())
+
+
+def test_a_rotation_that_waits_says_to_each_what_is_up_to_them(world: World, clone: Path) -> None:
+    world.rotate(world.james, [world.alice])
+    for person, yours in ((world.alice, False), (world.james, True), (world.you, True), (None, False)):
+        told = seen(world, clone, person)
+        assert [(one.waiting.new[0], one.count, one.yours, one.seals) for one in told.rotations] == [
+            ("james", (1, 2), yours, False)
+        ]
+    assert seen(world, clone, world.james).duty is None
+    world.rotate(world.james, [world.james], draft=False)
+    told = seen(world, clone, world.james)
+    assert [(one.waiting.complete, one.yours, one.seals) for one in told.rotations] == [(True, False, True)]
+    assert told.rotations[0].until > 0
+    assert told.duty is not None and told.duty.plan is not None and told.duty.plan.sealing is not None
+    told = seen(world, clone, world.you)
+    assert not told.rotations[0].yours and not told.rotations[0].seals
+    assert told.duty is not None and told.duty.error is not None
+    assert told.duty.error.rule == "rotation-waits"
+
+
+def test_a_rotation_that_has_become_stale_is_not_told(world: World, clone: Path) -> None:
+    world.rotate(world.james, [world.alice])
+    world.propose(world.alice, {"domains/alice/a": "a\n"})
+    world.emit()
+    assert seen(world, clone, world.james).rotations == ()
+
+
+@pytest.mark.parametrize(
+    ("grace", "after", "quiet"),
+    [
+        ("30d", 30 * 86400, None),
+        ("30d", 37 * 86400 + 5, (37, 30, "days")),
+        ("36h", 50 * 3600 + 5, (50, 36, "hours")),
+        ("1d", 86400 + 1, (1, 1, "days")),
+    ],
+)
+def test_a_silence_longer_than_the_grace_period_is_told(
+    world: World, grace: str, after: int, quiet: tuple[int, int, str] | None
+) -> None:
+    world.make_host(grace=grace)
+    place = world.place()
+    told = status(place, world.alice.key_id, now=place.verified.seconds + after)
+    assert (told.quiet.told if told.quiet else None) == quiet
+    if told.quiet:
+        assert told.quiet.yours and told.quiet.may_rotate
+        nobody = status(place, world.stranger.key_id, now=place.verified.seconds + after)
+        assert nobody.quiet and not nobody.quiet.yours
+
+
+def test_a_host_that_is_frozen_says_so_until_it_is_thawed(world: World) -> None:
+    place = world.place()
+    now = place.verified.seconds
+    hold.freeze(place, 86400, now)
+    assert status(place, None, now=now + 5).frozen == hold.Frozen(now, now + 86400)
+    assert status(place, None, now=now + 86400).frozen is None
+    hold.thaw(place)
+    assert status(place, None, now=now + 5).frozen is None
 
 
 def test_a_stale_mirror_and_an_unverified_one_are_named(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import forge
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +23,7 @@ from gitledger.objects.trees import File, Tree
 from gitledger.roles.founding import Founders, found
 from gitledger.rules import endorsement, proposal, snapshot, tags
 from gitledger.rules.advance import advance, genesis, pinned
-from gitledger.rules.state import Snapshot
+from gitledger.rules.state import Snapshot, State
 from gitledger.rules.transition import apply
 from gitledger.signing import sshsig
 from gitledger.signing.keys import PublicKey
@@ -68,14 +69,17 @@ class Key:
 KEYS = {"you": Key(1), "alice": Key(2), "james": Key(3), "stranger": Key(4), "alice-2": Key(5)}
 
 Step = tuple[str, str, int, int, str]
-"""Who, where, which text, how far back the base stands (below zero: the proposal accepted there), and the permit."""
+"""Who, where, which text, how far back the base stands (below zero: the proposal accepted there), and the permit.
+
+ROTATE is a rotation to the key of whoever it is.
+"""
 
 steps = st.lists(
     st.tuples(
         st.sampled_from(["alice", "james", "you", "stranger", "alice-2"]),
         st.sampled_from(
             ["domains/alice/a", "domains/alice/b/c", "domains/james/a", "open/x", "open/x/y", "standards/1", "ledger/z",
-             "MANIFEST", "REGISTER", "POLICY"]
+             "MANIFEST", "REGISTER", "POLICY", "ROTATE", "ROTATE"]
         ),
         st.integers(0, 3),
         st.integers(-3, 2),
@@ -115,18 +119,29 @@ def change(line: list[Snapshot], step: Step) -> dict[str, File | None]:
         key = ManifestKey(name="root", key=KEYS["stranger"].key.text, roles=("root", "publisher"))
         return {"domains/stranger/domain.yaml": File.of(Manifest.of("stranger", (key,)).render().encode())}
     if path == "POLICY":
-        old = state.tree.read("ledger/policy.yaml")
-        assert old is not None
-        revision = state.policy.revision
-        new = old.replace(b"revision: %d" % revision, b"revision: %d" % (revision + 1 + text // 3))
-        return {"ledger/policy.yaml": File.of(new)}
+        return {"ledger/policy.yaml": File.of(tightened(state, text))}
     return {path: File.of(b"%d\n" % text) if text else None}
+
+
+def tightened(state: State, text: int) -> bytes:
+    """Another policy: with nothing new, another threshold, another key for alice, or a revision left out."""
+    policy = state.tree.read("ledger/policy.yaml")
+    assert policy is not None
+    revision, threshold = state.policy.revision, state.policy.threshold
+    new = policy.replace(b"revision: %d" % revision, b"revision: %d" % (revision + 1 + text // 3))
+    if text == 1:
+        new = new.replace(b"quorum_threshold: %d" % threshold, b"quorum_threshold: %d" % (5 - threshold))
+    if text == 2:
+        had = next(one.pubkey_id for one in state.policy.authorities if one.domain_id == "alice")
+        (other,) = {KEYS[name].key.key_id for name in ("alice", "alice-2")} - {had}
+        new = new.replace(had.encode(), other.encode())
+    return new
 
 
 def base_of(line: list[Snapshot], back: int) -> tuple[str, Tree]:
     """The commit of the base and its tree: the snapshot `back` before the newest, or the proposal it accepted."""
     one = line[max(0, len(line) - 1 - (back if back >= 0 else -1 - back))]
-    if back >= 0 or one.number == 0:
+    if back >= 0 or not one.entry.proposal:
         return one.oid, one.state.tree
     oid = one.commit.parents[1]
     tree = Commit.parse(one.state.objects.read(oid, "commit")).tree
@@ -151,20 +166,49 @@ def emit(store: Store, newest: Snapshot, oid: str, lie: str) -> str:
     accepted = proposal.read(store, oid)
     transition = apply(newest.state, accepted)
     signed = []
-    for name in ("alice", "james") if transition.demands else ():
+    for name, key in authorities(newest).items() if transition.demands else ():
         ident = Ident(name, f"{name}@example.org", accepted.seconds, "+0000")
         payload = tags.compose(accepted, endorsement.VERB, "Endorse", (f"Endorses: {accepted.hash}",), ident)
-        signed.append(payload + KEYS[name].sign(payload, "git"))
+        signed.append(payload + key.sign(payload, "git"))
     wanted = endorsement.usable(
-        signed[: 1 if lie == "quorum" else 2], accepted, transition.demands, newest.state.policy
+        signed[: 1 if lie == "quorum" else 3], accepted, transition.demands, newest.state.policy
     )
     seconds = newest.seconds - 1 if lie == "time" else newest.seconds + 1
     payload = snapshot.accepting(newest, transition, wanted, seconds)
     if lie == "message":
         payload = payload.replace(b"Command: ", b"Command: 0", 1)
     transition.after.tree.write(store.write)
-    witness = KEYS["james" if lie == "key" else "you"]
+    witness = KEYS["stranger"] if lie == "key" else named(newest.state.witness.pubkey_id)
     return store.write("commit", sign_commit(payload, witness.sign(payload, "git")))
+
+
+def rotate(store: Store, newest: Snapshot, to: str, lie: str) -> str:
+    """The snapshot commit that seals a rotation to the key of that name, with one lie in it, or none."""
+    repo, key = store.git_dir, KEYS[to].private
+    by = [(name, one.private) for name, one in authorities(newest).items()]
+    artifact = forge.rotation_file(
+        repo, newest.oid, (to.removesuffix("-2"), key), dict(by[: 1 if lie == "quorum" else 3])
+    )
+    seconds = newest.seconds - 1 if lie == "time" else newest.seconds + 1
+    lines = {"Endorsed": "nobody"} if lie == "message" else {}
+    signer = KEYS["alice" if to == "stranger" else "stranger"].private if lie == "key" else key
+    return forge.rotating(repo, newest.oid, artifact, signer, seconds=seconds, lines=lines)
+
+
+def authorities(newest: Snapshot) -> dict[str, Key]:
+    """Who may endorse, each with the key that the policy in force gives the domain."""
+    return {one.domain_id: named(one.pubkey_id) for one in newest.state.policy.authorities}
+
+
+def named(key_id: str) -> Key:
+    return next(key for key in KEYS.values() if key.key.key_id == key_id)
+
+
+def follow(store: Store, line: list[Snapshot], step: Step, seconds: int, lie: str = "") -> str:
+    """The snapshot commit of a step on the newest snapshot."""
+    if step[1] == "ROTATE":
+        return rotate(store, line[-1], step[0], lie)
+    return emit(store, line[-1], propose(store, line, step, seconds), lie)
 
 
 def verdict(trusted: Snapshot, oids: list[str]) -> str:
@@ -178,21 +222,27 @@ def verdict(trusted: Snapshot, oids: list[str]) -> str:
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps, st.sampled_from(["", "", "message", "time", "key", "quorum"]))
-def test_the_verdict_is_the_same_from_genesis_and_from_every_pin(store: Store, played: list[Step], lie: str) -> None:
+@given(
+    steps,
+    st.sampled_from(["domains/alice/last", "ROTATE"]),
+    st.sampled_from(["", "", "message", "time", "key", "quorum"]),
+)
+def test_the_verdict_is_the_same_from_genesis_and_from_every_pin(
+    store: Store, played: list[Step], last: str, lie: str
+) -> None:
     line = [begin(store)]
     for number, step in enumerate(played):
         try:
-            oid = propose(store, line, step, 1000 + 10 * number)
-            line.append(advance(line[-1], emit(store, line[-1], oid, "")))
+            line.append(advance(line[-1], follow(store, line, step, 1000 + 10 * number)))
         except LedgerError:
             continue
     oids = [one.oid for one in line[1:]]
-    last = ("alice", "domains/alice/last", 1, 0, "unchanged")
-    oids.append(emit(store, line[-1], propose(store, line, last, 5000), lie))
+    oids.append(follow(store, line, ("alice", last, 1, 0, "unchanged"), 5000, lie))
     first = genesis(Store.open(store.git_dir), line[0].oid, line[0].hash)
     expected = verdict(first, oids)
-    assert lie in ("", "quorum") or f"common@{len(oids)}" in expected
+    honest = not lie or (lie == "quorum" and last != "ROTATE")
+    assert honest == expected.startswith("sha256:"), expected
+    assert honest or f"common@{len(oids)}" in expected or lie == "quorum"
     for number, one in enumerate(line):
         assert verdict(pinned(Store.open(store.git_dir), one.oid, one.hash), oids[number:]) == expected
 
@@ -264,8 +314,12 @@ def commit_of(store: Store, base: str, tree: Tree) -> str:
 def test_histories_do_get_long(store: Store) -> None:
     """The strategy is worth something only if its steps are accepted often enough."""
     line = [begin(store)]
-    for number, path in enumerate(["MANIFEST", "REGISTER", "POLICY", "standards/1", "open/x"]):
-        who = {"REGISTER": "stranger"}.get(path, "alice")
-        step = (who, path, 1, 0, "unchanged")
-        line.append(advance(line[-1], emit(store, line[-1], propose(store, line, step, 4000 + number), "")))
-    assert line[-1].number == 5
+    played = ["MANIFEST 1", "REGISTER 1", "POLICY 1", "standards/1 1", "ROTATE 1", "open/x 1", "POLICY 2", "ROTATE 1"]
+    for number, path in enumerate(played):
+        where, text = path.split()
+        who = {"REGISTER": "stranger", "ROTATE": "alice-2"}.get(where, "alice")
+        step = (who, where, int(text), 0, "unchanged")
+        line.append(advance(line[-1], follow(store, line, step, 4000 + number)))
+    assert line[-1].number == 8
+    assert line[-1].state.policy.threshold == 3
+    assert line[-1].state.witness.pubkey_id == KEYS["alice-2"].key.key_id

@@ -25,7 +25,8 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 from stage import PEOPLE, Stage  # noqa: E402
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
-GUIDES = tuple(DOCS / f"guide-{name}.md" for name in ("host", "proposer", "authority", "witness", "consumer"))
+_STORY = ("host", "proposer", "authority", "witness", "consumer", "succession")
+GUIDES = tuple(DOCS / f"guide-{name}.md" for name in _STORY)
 
 _KINDS = ("```console", "```console fails")
 _PROMPT = re.compile(rf"({'|'.join(PEOPLE)})\$ (.*)")

@@ -1,14 +1,16 @@
 """Where the guides are played: several people at machines of their own, with fixed keys and a fixed clock.
 
 Each has a home, an SSH key in it and a name that git knows; nothing of the machine that runs the tests reaches them.
-`git@ledger.example:` leads to the home of the host. The clock stands still while a command runs and goes on by a minute
-from one to the next, for git, for gitledger and for the hooks; so every hash in a guide comes out the same anywhere.
+`git@ledger.example:` leads to the home of the host, and `~/stick` is one stick that they hand round. The clock stands
+still while a command runs and goes on by a minute from one to the next, for git, for gitledger and for the hooks;
+whoever types `sleep 37d` lets it go on by that. So every hash in a guide comes out the same anywhere.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -48,6 +50,8 @@ else:
     runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
+_SLEEP = re.compile(r"sleep ([0-9]+)d")
+
 _SHELL = """\
 cd -- "$1" || exit
 eval "$2"
@@ -79,7 +83,10 @@ class Stage:
 
     def run(self, who: str, command: str) -> tuple[int, str]:
         """Run a command as a person, where the one before left off; exit status and output as the person sees it."""
-        self.now += STEP
+        slept = _SLEEP.fullmatch(command)
+        self.now += int(slept[1]) * 86400 if slept else STEP
+        if slept:
+            return 0, ""
         (self.root / "clock").write_text(str(self.now))
         end = self.root / "directory"
         done = subprocess.run(
@@ -144,5 +151,7 @@ class Stage:
             f"[user]\n\tname = {name}\n\temail = {who}@example.org\n"
             "[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n"
         )
+        (self.root / "stick").mkdir(exist_ok=True)
+        (home / "stick").symlink_to(self.root / "stick")
         if who not in KEYLESS:
             place_key(who, home / ".ssh" / "id_ed25519")
