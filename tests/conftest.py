@@ -9,6 +9,7 @@ import pytest
 
 pytest.register_assert_rewrite("world", "forge")
 
+from mirror import Mirror  # noqa: E402
 from world import Templates, World  # noqa: E402
 
 
@@ -36,3 +37,11 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
 @pytest.fixture
 def world(tmp_path: Path, templates: Templates) -> World:
     return World(tmp_path / "world", templates)
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Mirror:
+    """A bare server that lies when it is told to, with common@0 to common@3."""
+    mirror = Mirror(tmp_path / "mirror.git")
+    mirror.grow(3)
+    return mirror

@@ -18,13 +18,6 @@ from gitledger.roles import consumer
 
 
 @pytest.fixture
-def mirror(tmp_path: Path) -> Mirror:
-    mirror = Mirror(tmp_path / "mirror.git")
-    mirror.grow(3)
-    return mirror
-
-
-@pytest.fixture
 def ledger(mirror: Mirror, tmp_path: Path) -> Ledger:
     consumer.clone(str(mirror.path), tmp_path / "clone", mirror.anchor, now=NOW)
     return Ledger.open(tmp_path / "clone")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
-from gitledger.cli import output, standing
+from gitledger.cli import output, report, standing
 from gitledger.cli.options import REMOTE, At, Json, Key, now, place_here, signer_for
 from gitledger.cli.proposer import say_host
 from gitledger.errors import Unreachable, Usage
 
 if TYPE_CHECKING:
-    from gitledger.documents.rotation import Rotation, WitnessKey
+    from gitledger.documents.rotation import WitnessKey
     from gitledger.roles.place import Place
     from gitledger.roles.succession import Sealed, Standing
     from gitledger.rules.rotations import Waiting
@@ -312,26 +312,9 @@ def _standing_json(place: Place, found: Standing) -> dict[str, object]:
 def _waiting_json(waiting: Waiting) -> dict[str, object]:
     lack, among = waiting.missing
     rotation = waiting.rotation.endorsed(waiting.endorsements)
-    return {"standing": _word(waiting), **_rotation_json(rotation), "missing": lack, "missing_of": list(among)}
+    return {"standing": _word(waiting), **report.rotation_json(rotation), "missing": lack, "missing_of": list(among)}
 
 
 def _sealed_json(one: Sealed) -> dict[str, object]:
     rest = {"missing": 0, "missing_of": [], "until": None, "sealed_by": one.name}
-    return {"standing": "sealed", **_rotation_json(one.rotation), **rest}
-
-
-def _rotation_json(rotation: Rotation) -> dict[str, object]:
-    change, previous = rotation.rotation, rotation.previous_snapshot
-    return {
-        "rotation": rotation.digest.hex(),
-        "from": _who_json(change.old_witness),
-        "to": _who_json(change.new_witness),
-        "on": {"snapshot": previous.snapshot_id, "hash": previous.snapshot_hash},
-        "reason": change.reason,
-        "threshold": rotation.endorsements.threshold,
-        "endorsed_by": [one.domain_id for one in rotation.endorsements.endorsements],
-    }
-
-
-def _who_json(witness: WitnessKey) -> dict[str, str]:
-    return {"domain": witness.domain_id, "key_id": witness.pubkey_id}
+    return {"standing": "sealed", **report.rotation_json(one.rotation), **rest}

@@ -22,13 +22,6 @@ PATH = "domains/carol/domain.yaml"
 
 
 @pytest.fixture
-def mirror(tmp_path: Path) -> Mirror:
-    mirror = Mirror(tmp_path / "mirror.git")
-    mirror.grow(3)
-    return mirror
-
-
-@pytest.fixture
 def place(mirror: Mirror, tmp_path: Path) -> Place:
     return consumer.clone(str(mirror.path), tmp_path / "clone", mirror.anchor, now=NOW)
 

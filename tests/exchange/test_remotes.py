@@ -19,13 +19,6 @@ TOPIC = "refs/proposals/alice/fix"
 
 
 @pytest.fixture
-def mirror(tmp_path: Path) -> Mirror:
-    mirror = Mirror(tmp_path / "mirror.git")
-    mirror.grow(2)
-    return mirror
-
-
-@pytest.fixture
 def store(tmp_path: Path, mirror: Mirror) -> Store:
     path = tmp_path / "clone"
     git(tmp_path, "init", "-q", str(path))

@@ -24,13 +24,6 @@ BRANCH = "refs/heads/common"
 
 
 @pytest.fixture
-def mirror(tmp_path: Path) -> Mirror:
-    mirror = Mirror(tmp_path / "mirror.git")
-    mirror.grow(3)
-    return mirror
-
-
-@pytest.fixture
 def place(mirror: Mirror, tmp_path: Path) -> Place:
     return clone(mirror, tmp_path / "clone")
 

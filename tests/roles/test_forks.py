@@ -19,13 +19,6 @@ ALICE = ("alice", KEYS / "alice")
 
 
 @pytest.fixture
-def mirror(tmp_path: Path) -> Mirror:
-    mirror = Mirror(tmp_path / "mirror.git")
-    mirror.grow(3)
-    return mirror
-
-
-@pytest.fixture
 def clone(mirror: Mirror, tmp_path: Path) -> Path:
     consumer.clone(str(mirror.path), tmp_path / "clone", mirror.anchor, now=NOW)
     return tmp_path / "clone"
