@@ -168,7 +168,8 @@ def _rotating(rotating: Rotating) -> Iterator[str]:
         yield from _wrapped(f"it lacks {lack} more of {', '.join(among)}", "  ")
         return
     yield from _wrapped(f"it is complete: {to} seals it with gitledger emit", "  ")
-    yield from _wrapped(f"until {when(rotating.until)} nobody else may emit here", "  ")
+    if rotating.until:
+        yield from _wrapped(f"until {when(rotating.until)} no other snapshot is taken here", "  ")
 
 
 def _refused(refused: Sequence[tuple[str, LedgerError]], updates: Sequence[Update]) -> Iterator[str]:

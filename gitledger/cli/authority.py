@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gitledger.roles.authority import Matter
     from gitledger.roles.place import Place
     from gitledger.rules.proposal import Proposal
-    from gitledger.rules.rotations import Waiting
+    from gitledger.rules.rotations import Drafted
 
 # No program, filter or colour of anybody's configuration stands between a change and whoever endorses it.
 _DIFF: Final = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--stat=78", "--patch")
@@ -44,12 +44,12 @@ def endorse(
     before it signs.
     """
     from gitledger.roles import authority
-    from gitledger.rules.rotations import Waiting
+    from gitledger.rules.rotations import Drafted
 
     place = place_here()
     signer = signer_for(place, key)
     found = _find(place, what)
-    if isinstance(found, Waiting):
+    if isinstance(found, Drafted):
         rotation.endorse(place, signer, found, besides=besides or (), ask=not yes)
         return
     matter = authority.look(place, found)
@@ -79,7 +79,7 @@ def policy(key: Key = None, as_json: Json = False, at: At = None) -> None:
         _print_policy(place, mine)
 
 
-def _find(place: Place, named: str) -> Proposal | Waiting:
+def _find(place: Place, named: str) -> Proposal | Drafted:
     """What waits under this name. Raises Refused (`not-waiting`, `ambiguous`, `rotation-stale`)."""
     from gitledger.roles import succession
 

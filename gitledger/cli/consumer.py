@@ -276,9 +276,10 @@ def say_fetched(report: FetchReport) -> None:
         output.say((f"{name}@{after}", output.HEAD), " is still the newest.")
     if report.ahead is not None:
         waits, seconds = report.ahead
+        other = "" if int(waits.rpartition("@")[2]) > after else ", and on another line than this one"
         output.note(
             (f"{waits} waits: ", output.WAITS),
-            f"it is dated {output.when(seconds)}, more than a day ahead of this machine's clock",
+            f"it is dated {output.when(seconds)}, more than a day ahead of this machine's clock{other}",
         )
     if report.left:
         output.note(f"{output.count(report.left, 'ref')} of the queue at {report.remote} were too many and stay there")
@@ -309,7 +310,7 @@ def _brief(snapshot: Snapshot) -> dict[str, object]:
         "time": output.iso(int(snapshot.time.timestamp())),
         "proposer": snapshot.proposer,
         "summary": snapshot.summary,
-        "rotation": report.sealed_json(snapshot),
+        "rotation": report.seal_json(snapshot),
         "rekeyed": snapshot.rekeyed,
     }
 

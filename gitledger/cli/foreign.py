@@ -39,7 +39,7 @@ def adopt(
     place = place_here()
     with output.progress("Verifying") as meter:
         move = adoption.look(place, named, progress=meter.step)
-    if output.interactive() and not yes:
+    if output.interactive() and not yes and not as_json:
         _show(move)
         output.confirm("Stay on this side?" if move.stays else f"Go over to {move.newest.name} of the other side?")
     after = adoption.adopt(place, move)
@@ -60,7 +60,7 @@ def adopt(
         output.say(name, f" stays: the fork at {move.fork.name} is resolved. The other side is kept as it was seen.")
         return
     output.say(name, f" is verified: the line goes over to the side of {move.chosen.witness} at {move.fork.name}.")
-    output.say(f"Left behind: {_left(move)}. It is kept under refs/gitledger/foreign/{move.fork.number}/there.")
+    output.say(f"Left behind: {_left(move)}. It is kept as {_ref(move)}.")
     output.say("The checkout stays where it is. To move it:")
     output.command(f"gitledger pin {after.verified.name}")
 
@@ -102,10 +102,15 @@ def check(
 def _show(move: Move) -> None:
     fork = move.fork
     output.say((f"FORK at {fork.name}: ", output.BAD), fork.sentence)
-    for where, side in (("here", fork.here), (f"at {fork.remote}", fork.there)):
+    other = ("there", fork.there) if move.stays else ("to adopt", move.chosen)
+    for where, side in (("here", fork.here), other):
         output.fields([(where, f"{side.hash}, up to {side.newest}, by {side.witness}")])
     if not move.stays:
         output.say(f"Left behind would be {_left(move)}.")
+
+
+def _ref(move: Move) -> str:
+    return f"refs/gitledger/foreign/{move.fork.number}/{move.left_side.oid}"
 
 
 def _left(move: Move) -> str:
@@ -176,16 +181,12 @@ def _print_fork(proven: Fork) -> None:
 
 
 def _print_misconduct(proven: Misconduct) -> None:
-    who = {
-        "witness": f"the witness of {proven.base}",
-        "former": f"a former witness by {proven.base}",
-        "key": f"a key of {proven.domain} in {proven.base}; whether it was ever the witness's, the file does not prove",
-    }
+    who = f"the witness of {proven.base}" if proven.serving else f"a former witness by {proven.base}"
     output.say((f"✓ {proven.domain} signed what is no valid snapshot on {proven.base}.", output.GOOD))
     output.fields(
         [
             ("commit", proven.oid),
-            ("signed by", f"{proven.key_id}, {who[proven.standing]}"),
+            ("signed by", f"{proven.key_id}, {who}"),
             ("invalid", str(proven.fault)),
         ]
     )
@@ -217,7 +218,7 @@ def _as_json(proven: Proven, here: bool) -> dict[str, object]:
         "oid": proven.oid,
         "domain": proven.domain,
         "key_id": proven.key_id,
-        "standing": proven.standing,
+        "standing": "witness" if proven.serving else "former",
         "rule": proven.fault.rule,
         "reason": str(proven.fault),
     }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -335,3 +336,9 @@ def _shown(character: str) -> str:
         return " "
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def grouped(rotation: str) -> tuple[str, str]:
+    """H, in hex, in two lines of groups of four, to be read aloud."""
+    groups = textwrap.wrap(rotation, 4)
+    return " ".join(groups[:8]), " ".join(groups[8:])

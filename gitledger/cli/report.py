@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gitledger.roles.status import Duty, Offered, Own, Quiet, Status, Turn
     from gitledger.roles.witness import Plan
     from gitledger.rules.queue import Verdict
-    from gitledger.rules.rotations import Waiting
+    from gitledger.rules.rotations import Drafted
 
 _SHORT: Final = 12
 
@@ -62,6 +62,7 @@ def status_json(said: Status, anchor: str) -> dict[str, object]:
         else None,
         "pinned": said.pinned or None,
         "branch": said.branch or None,
+        "beside": said.beside or None,
         "key_id": said.key_id or None,
         "domain": said.domain or None,
         "read_only": said.read_only,
@@ -136,7 +137,7 @@ def plan_json(plan: Plan, ledger: str) -> dict[str, object]:
         if plan.superseded
         else None,
         "unpublished": [snapshot.name for snapshot in plan.unpublished],
-        "sealing": {**_waiting_json(plan.sealing), "snapshot": f"{ledger}@{plan.newest.number + 1}"}
+        "sealing": {**drafted_json(plan.sealing), "snapshot": f"{ledger}@{plan.newest.number + 1}"}
         if plan.sealing
         else None,
         "ready": standings(plan.ready),
@@ -146,8 +147,26 @@ def plan_json(plan: Plan, ledger: str) -> dict[str, object]:
     }
 
 
-def rotation_json(rotation: Rotation) -> dict[str, object]:
-    """What a rotation artifact says, in every `--json` that tells one."""
+def drafted_json(one: Drafted, until: int = 0) -> dict[str, object]:
+    """A rotation that waits, in every `--json` that tells one; it holds the branch `until`, in seconds (0: not)."""
+    lack, among = one.missing
+    return {
+        "standing": one.standing,
+        **_rotation_json(one.rotation.endorsed(one.endorsements)),
+        "missing": lack,
+        "missing_of": list(among),
+        "until": output.iso(until) if until else None,
+        "sealed_by": None,
+    }
+
+
+def sealed_json(rotation: Rotation, name: str) -> dict[str, object]:
+    """A rotation that the snapshot `name` sealed, with the same keys."""
+    rest: dict[str, object] = {"missing": 0, "missing_of": [], "until": None, "sealed_by": name}
+    return {"standing": "sealed", **_rotation_json(rotation), **rest}
+
+
+def _rotation_json(rotation: Rotation) -> dict[str, object]:
     change, previous = rotation.rotation, rotation.previous_snapshot
     return {
         "rotation": rotation.digest.hex(),
@@ -162,10 +181,6 @@ def rotation_json(rotation: Rotation) -> dict[str, object]:
 
 def _who_json(witness: WitnessKey) -> dict[str, str]:
     return {"domain": witness.domain_id, "key_id": witness.pubkey_id}
-
-
-def _waiting_json(waiting: Waiting) -> dict[str, object]:
-    return rotation_json(waiting.rotation.endorsed(waiting.endorsements))
 
 
 def mark(one: Snapshot) -> str:
@@ -233,11 +248,11 @@ def _rotation_rows(one: Snapshot) -> list[output.Row]:
     ]
 
 
-def sealed_json(one: Snapshot) -> dict[str, object] | None:
+def seal_json(one: Snapshot) -> dict[str, object] | None:
     """The rotation that a snapshot seals, in `show --json` and `log --json`; null for every other snapshot."""
     if one.artifact is None:
         return None
-    return {**rotation_json(one.artifact), "artifact": one.rotation, "path": one.rotation_path}
+    return {**sealed_json(one.artifact, one.name), "artifact": one.rotation, "path": one.rotation_path}
 
 
 def snapshot_json(one: Snapshot) -> dict[str, object]:
@@ -254,7 +269,7 @@ def snapshot_json(one: Snapshot) -> dict[str, object]:
         "proposal": {"oid": one.proposal_oid, "hash": one.proposal} if one.proposal else None,
         "command": {"id": one.command_id, "key_id": one.command_key, "salt": one.salt} if one.command_id else None,
         "endorsers": list(one.endorsers),
-        "rotation": sealed_json(one),
+        "rotation": seal_json(one),
         "rekeyed": one.rekeyed,
         "witness": {"domain": one.witness, "key_id": one.witness_key},
         "previous": one.previous,
@@ -307,16 +322,7 @@ def _print_quiet(quiet: Quiet) -> None:
 
 
 def _turn_json(turn: Turn) -> dict[str, object]:
-    lack, among = turn.waiting.missing
-    return {
-        "standing": "complete" if turn.waiting.complete else "pending",
-        **_waiting_json(turn.waiting),
-        "missing": lack,
-        "missing_of": list(among),
-        "until": output.iso(turn.until) if turn.until else None,
-        "yours_missing": turn.yours,
-        "yours_to_seal": turn.seals,
-    }
+    return {**drafted_json(turn.waiting, turn.until), "yours_missing": turn.yours, "yours_to_seal": turn.seals}
 
 
 def _fork_json(fork: KnownFork) -> dict[str, object]:
@@ -335,7 +341,7 @@ def _fork_json(fork: KnownFork) -> dict[str, object]:
     }
 
 
-def _endorsers(waiting: Waiting) -> tuple[str, ...]:
+def _endorsers(waiting: Drafted) -> tuple[str, ...]:
     return tuple(one.domain_id for one in waiting.endorsements)
 
 
@@ -356,7 +362,8 @@ def _print_checkout(said: Status) -> None:
     elif said.branch:
         output.say(f"On your branch {said.branch}.")
     else:
-        output.say("The checkout is at a commit that is no snapshot. To pin it:")
+        where = f"at {said.beside} of another side of a fork" if said.beside else "at a commit that is no snapshot"
+        output.say(f"The checkout is {where}. To pin it:")
         output.command(f"gitledger pin {said.newest}")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import textwrap
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from gitledger.documents.rotation import WitnessKey
     from gitledger.roles.place import Place
     from gitledger.roles.succession import Sealed, Standing
-    from gitledger.rules.rotations import Waiting
+    from gitledger.rules.rotations import Drafted
     from gitledger.signing.signers import Signer
 
 _SHORT: Final = 12
@@ -97,7 +96,7 @@ def rotations(as_json: Json = False, at: At = None) -> None:
     for number, one in enumerate(found.waiting):
         if number:
             output.say()
-        _show_listed(one, found)
+        _show_listed(place, one, found)
     for both in found.both:
         output.say()
         output.say(
@@ -117,7 +116,7 @@ def rotations(as_json: Json = False, at: At = None) -> None:
 def endorse(
     place: Place,
     signer: Signer,
-    waiting: Waiting,
+    waiting: Drafted,
     *,
     reason: str | None = None,
     besides: Sequence[str] = (),
@@ -137,18 +136,12 @@ def endorse(
             output.confirm(f"Endorse it as {domain}?")
     done = succession.endorse(place, signer, waiting, now(), besides=besides, remote=REMOTE)
     if as_json:
-        output.as_json({**_waiting_json(done.waiting), "until": None, "sealed_by": None, "said": done.said})
+        output.as_json({**report.drafted_json(done.waiting), "said": done.said})
         return
     name = f"rotation to {waiting.new[0]} on {waiting.on.name}, {waiting.hash[:_SHORT]}"
     output.say((f"Endorsed by {domain}: ", output.GOOD), name)
     _say_missing(done.waiting)
     say_host(done.said)
-
-
-def grouped(rotation: str) -> tuple[str, str]:
-    """H, in hex, in two lines of groups of four, to be read aloud."""
-    groups = textwrap.wrap(rotation, 4)
-    return " ".join(groups[:8]), " ".join(groups[8:])
 
 
 def _freshened(place: Place) -> Place:
@@ -180,7 +173,7 @@ def _freshened(place: Place) -> Place:
     return fetched.place
 
 
-def _print_worksheet(place: Place, waiting: Waiting) -> None:
+def _print_worksheet(place: Place, waiting: Drafted) -> None:
     """The page, and nothing else."""
     from gitledger.cli.worksheet import page
     from gitledger.roles import succession
@@ -203,10 +196,10 @@ def _address(place: Place) -> str:
 # What a person reads
 
 
-def _show(waiting: Waiting) -> None:
+def _show(waiting: Drafted) -> None:
     """What is endorsed: who leaves, who comes, on which snapshot, H."""
     change, on = waiting.rotation.rotation, waiting.on
-    first, second = grouped(waiting.hash)
+    first, second = output.grouped(waiting.hash)
     cancels = change.old_witness == change.new_witness
     output.say((f"Rotation of the witness to {waiting.new[0]}", output.HEAD), f" on {on.name}")
     rows: list[output.Row] = [
@@ -226,8 +219,8 @@ def _show(waiting: Waiting) -> None:
     output.say()
 
 
-def _show_listed(waiting: Waiting, found: Standing) -> None:
-    word = _word(waiting)
+def _show_listed(place: Place, waiting: Drafted, found: Standing) -> None:
+    word = waiting.standing
     style = {"complete": output.GOOD, "pending": output.WAITS}.get(word, output.DIM)
     output.say(
         (word, style), f"  {waiting.hash[:_SHORT]}  to ", (waiting.new[0], output.HEAD), f" on {waiting.on.name}"
@@ -239,7 +232,8 @@ def _show_listed(waiting: Waiting, found: Standing) -> None:
         output.command(f"gitledger endorse {waiting.hash[:_SHORT]}", indent=4)
     elif waiting.hash in found.until:
         until = output.when(found.until[waiting.hash])
-        output.say(f"The host takes nothing but a seal until {until}; {waiting.new[0]} makes it:", indent=2)
+        seen = "" if place.role == "host" else " (as first seen here)"
+        output.say(f"The host takes nothing but a seal until {until}{seen}; {waiting.new[0]} makes it:", indent=2)
         output.command("gitledger emit", indent=4)
     else:
         output.say(
@@ -260,7 +254,7 @@ def _show_sealed(one: Sealed) -> None:
     )
 
 
-def _endorsements(waiting: Waiting) -> list[output.Row]:
+def _endorsements(waiting: Drafted) -> list[output.Row]:
     have, threshold = waiting.endorsements, waiting.rotation.endorsements.threshold
     by = f" by {', '.join(one.domain_id for one in have)}" if have else ""
     lack, among = waiting.missing
@@ -268,7 +262,7 @@ def _endorsements(waiting: Waiting) -> list[output.Row]:
     return [*rows, ("missing", f"{lack} of {', '.join(among)}")] if lack else rows
 
 
-def _say_missing(waiting: Waiting) -> None:
+def _say_missing(waiting: Drafted) -> None:
     lack, among = waiting.missing
     if lack:
         output.say(f"It needs {lack} more of {', '.join(among)}:")
@@ -282,39 +276,17 @@ def _who(witness: WitnessKey) -> tuple[output.Part, ...]:
     return (f"{witness.domain_id}  ", (witness.pubkey_id, output.DIM))
 
 
-def _word(waiting: Waiting) -> str:
-    """`stale`, `complete` or `pending`."""
-    return "stale" if waiting.stale else "complete" if waiting.complete else "pending"
-
-
 # What a program reads
 
 
 def _standing_json(place: Place, found: Standing) -> dict[str, object]:
-    waiting = [
-        {
-            **_waiting_json(one),
-            "until": output.iso(found.until[one.hash]) if one.hash in found.until else None,
-            "sealed_by": None,
-        }
-        for one in found.waiting
-    ]
+    waiting = (report.drafted_json(one, found.until.get(one.hash, 0)) for one in found.waiting)
+    sealed = (report.sealed_json(one.rotation, one.name) for one in found.sealed)
     return {
         "ledger": place.name,
-        "rotations": [*waiting, *(_sealed_json(one) for one in found.sealed)],
+        "rotations": [*waiting, *sealed],
         "endorsed_both": [
             {"domain": one.domain, "snapshot": one.name, "rotations": list(one.rotations)} for one in found.both
         ],
         "unreadable": [{"ref": ref, "reason": standing.reason(error)} for ref, error in found.unreadable.items()],
     }
-
-
-def _waiting_json(waiting: Waiting) -> dict[str, object]:
-    lack, among = waiting.missing
-    rotation = waiting.rotation.endorsed(waiting.endorsements)
-    return {"standing": _word(waiting), **report.rotation_json(rotation), "missing": lack, "missing_of": list(among)}
-
-
-def _sealed_json(one: Sealed) -> dict[str, object]:
-    rest = {"missing": 0, "missing_of": [], "until": None, "sealed_by": one.name}
-    return {"standing": "sealed", **report.rotation_json(one.rotation), **rest}

@@ -11,13 +11,13 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from gitledger.cli.rotation import grouped
+from gitledger.cli import output
 from gitledger.documents.rotation import NAMESPACE
 from gitledger.rules.endorsement import electors
 
 if TYPE_CHECKING:
     from gitledger.documents.rotation import WitnessKey
-    from gitledger.rules.rotations import Waiting
+    from gitledger.rules.rotations import Drafted
 
 _WIDEST: Final = 78
 _LABEL: Final = 9
@@ -44,12 +44,12 @@ echo "$h" | sed 's/..../& /g'
 """
 
 
-def page(waiting: Waiting, drafted: bytes | None, address: str) -> str:
+def page(waiting: Drafted, drafted: bytes | None, address: str) -> str:
     """The worksheet of `waiting`, to be pushed to `address`; `drafted` is the draft that the host has, None if none."""
     return "\n".join(_lines(waiting, drafted, address)) + "\n"
 
 
-def _lines(waiting: Waiting, drafted: bytes | None, address: str) -> Iterator[str]:
+def _lines(waiting: Drafted, drafted: bytes | None, address: str) -> Iterator[str]:
     rotation = waiting.rotation
     short = waiting.hash[:12]
     yield f"ROTATION OF THE WITNESS TO {waiting.new[0]}, ON {waiting.on.name}"
@@ -76,10 +76,10 @@ def _lines(waiting: Waiting, drafted: bytes | None, address: str) -> Iterator[st
         yield from _prose("(The host has the draft already; it holds characters that this page can't show.)")
 
 
-def _decided(waiting: Waiting) -> Iterator[str]:
+def _decided(waiting: Drafted) -> Iterator[str]:
     """What is being decided; what is compared by voice is marked."""
     change, on = waiting.rotation.rotation, waiting.on
-    first, second = grouped(waiting.hash)
+    first, second = output.grouped(waiting.hash)
     yield ""
     yield _row("   ", "leaves", _who(change.old_witness))
     yield _row("=> ", "comes", _who(change.new_witness))
@@ -142,7 +142,7 @@ def _table(fields: Iterable[tuple[str, str]]) -> Iterator[str]:
     return (f"{name.ljust(width)} {value}" for name, value in listed)
 
 
-def _whose(waiting: Waiting) -> Iterator[str]:
+def _whose(waiting: Drafted) -> Iterator[str]:
     yield "case $(ssh-keygen -lf \"$key\" | cut -d ' ' -f 2) in"
     for domain, key_id in sorted(electors(waiting.on.state.policy)):
         yield f"  {key_id}) me={domain} ;;"

@@ -39,6 +39,9 @@ from gitledger.documents.names import SnapshotName, check_digest, check_domain, 
 NAMESPACE: Final = "asl.common.witness-rotation"
 """The namespace of the signatures over H."""
 
+REASON_CHARACTERS: Final = 1000
+"""How long a reason is at most."""
+
 _TYPE: Final = "asl.common.witness-rotation"
 
 
@@ -79,10 +82,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     old_witness: WitnessKey
     new_witness: WitnessKey
     policy_ref: PolicyRef
-    reason: str | None = None
+    reason: Annotated[str, Meta(max_length=REASON_CHARACTERS)] | None = None
 
 
-class Endorsed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RotationEndorsement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One authority's signature over H, as `ssh-keygen -Y sign` writes it."""
 
     domain_id: str
@@ -98,7 +101,7 @@ class Endorsements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The policy's threshold, and the endorsements that reach it."""
 
     threshold: Annotated[int, Meta(ge=1)]
-    endorsements: tuple[Endorsed, ...]
+    endorsements: tuple[RotationEndorsement, ...]
 
 
 class Rotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -146,7 +149,7 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             created_at_logseq=number,
         )
 
-    def endorsed(self, endorsements: Iterable[Endorsed]) -> Rotation:
+    def endorsed(self, endorsements: Iterable[RotationEndorsement]) -> Rotation:
         """The same with these endorsements in place of its own."""
         held = Endorsements(threshold=self.endorsements.threshold, endorsements=tuple(endorsements))
         return msgspec.structs.replace(self, endorsements=held)

@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from gitledger.errors import Malformed, Refused, Usage
+from gitledger.errors import Failed, Malformed, Refused, Usage
 from gitledger.objects.codec import digest
 from gitledger.roles import ascent, consumer, foreign
 from gitledger.roles.foreign import KnownFork, Side
 from gitledger.roles.place import Place, Progress, silent
-from gitledger.rules.advance import pinned
+from gitledger.rules.advance import ancestor
 from gitledger.rules.state import Snapshot
 
 _NAMED = re.compile(r"(sha256:)?[0-9a-f]{8,64}")
@@ -25,6 +25,8 @@ _NAMED = re.compile(r"(sha256:)?[0-9a-f]{8,64}")
 class Move:
     """What adopting the side `chosen` of `fork` does: `newest` is what is verified then, after `base`, common to both.
 
+    `verified` is the commit that was verified when it was looked at.
+
     `left` are the names of the first and the newest snapshot that are left behind, `count` how many they are.
     """
 
@@ -33,6 +35,7 @@ class Move:
     left_side: Side
     base: Snapshot
     newest: Snapshot
+    verified: str
 
     @property
     def stays(self) -> bool:
@@ -60,19 +63,23 @@ def look(place: Place, named: str | None = None, *, progress: Progress = silent)
         raise Usage("on-the-host", "this is the host: its branch moves by pushes alone", "adopt in a clone")
     place.settle()
     fork, chosen = _named(place, named) if named is not None else _sealing(place)
-    store, verified = place.store, place.verified
-    row = verified.state.line.row(store, fork.number - 1)
-    base = pinned(store, row.snapshot, digest(store.read(row.snapshot, "commit")))
+    verified = place.verified
+    base = ancestor(verified, fork.number - 1)
     if chosen.oid == fork.here.oid:
-        return Move(fork, chosen, fork.there, base, verified)
-    return Move(fork, chosen, fork.here, base, _climbed(place, fork, chosen, base, progress))
+        return Move(fork, chosen, fork.there, base, verified, verified.oid)
+    return Move(fork, chosen, fork.here, base, _climbed(place, fork, chosen, base, progress), verified.oid)
 
 
 def adopt(place: Place, move: Move) -> Place:
-    """Do it; the place as it stands then. What is interrupted is finished by the next command, or was not begun."""
-    foreign.choose(place, move.fork, move.chosen, move.left_side)
+    """Do it; the place as it stands then. What is interrupted is finished by the next command, or was not begun.
+
+    Raises Failed (`moved-meanwhile`) where another command has verified anything since `look`.
+    """
+    if Place.of(place.store).verified.oid != move.verified:
+        raise Failed("moved-meanwhile", "another command has verified more meanwhile", "look again: gitledger adopt")
+    foreign.choose(place, move.fork, move.chosen)
     if not move.stays:
-        place = place.advanced(move.newest)
+        place = place.advanced(move.newest, leaving=move.verified)
     consumer.settle(place)
     return place
 
@@ -113,10 +120,10 @@ def _named(place: Place, named: str) -> tuple[KnownFork, Side]:
             "gitledger status   (shows the forks)",
         )
     every = foreign.known(place)
-    found = [(fork, side) for fork in every for side in (fork.here, fork.there) if _means(place, named, side)]
+    found = [(fork, side) for fork in every for side in fork.sides if _means(place, named, side)]
     found = [one for one in found if not one[0].resolved] or found
-    if len(found) == 1:
-        return found[0]
+    if len(found) == 1 or (found and all(side.oid == fork.here.oid for fork, side in found)):
+        return found[0]  # of several forks, each of which says to stay, the first
     if found:
         raise Refused(
             "ambiguous",
@@ -149,7 +156,8 @@ def _is(named: str, oid: str, snapshot_hash: str) -> bool:
 
 def _listed(forks: Iterable[KnownFork]) -> Iterator[str]:
     for fork in forks:
-        for where, side in (("here", fork.here), (f"at {fork.remote}", fork.there)):
+        places = ("here", f"at {fork.remote}", *("left before" for _ in fork.others))
+        for where, side in zip(places, fork.sides, strict=True):
             seals = f", seals a rotation to {side.rotates_to}" if side.rotates_to else ""
             yield f"{fork.name} {where}: {side.hash}, up to {side.newest}, by {side.witness}{seals}"
 

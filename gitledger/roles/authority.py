@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gitledger.errors import Refused
 from gitledger.exchange import remotes
 from gitledger.roles.place import Place
 from gitledger.roles.proposer import ident
@@ -48,14 +47,7 @@ def look(place: Place, proposal: Proposal) -> Matter:
 def must_be_elector(place: Place, signer: Signer, matter: Matter) -> str:
     """The domain that the signer's key endorses for. Raises Refused (`endorsement-does-not-count`) where it is none."""
     who = endorsement.who(matter.transition.demands, place.verified.state.policy)
-    for domain, key_id in who:
-        if key_id == signer.key.key_id:
-            return domain
-    raise Refused(
-        "endorsement-does-not-count",
-        f"{signer.key.key_id} is no authority's key",
-        "sign with the key that ledger/policy.yaml names: --key KEY",
-    )
+    return endorsement.elector(signer.key.key_id, who)
 
 
 def endorse(place: Place, signer: Signer, matter: Matter, *, remote: str = "origin") -> str:

@@ -30,10 +30,10 @@ from gitledger.exchange import layout, remotes
 from gitledger.exchange.remotes import Watch
 from gitledger.objects.codec import Commit, digest
 from gitledger.objects.store import Store
-from gitledger.roles import ascent, draft, foreign
+from gitledger.roles import ascent, draft, foreign, hold
 from gitledger.roles.place import INCOMING, Place, Progress, silent, write_durably
 from gitledger.rules import queue, rotations
-from gitledger.rules.advance import advance, genesis, pinned
+from gitledger.rules.advance import advance, ancestor, genesis
 from gitledger.rules.entry import Entry
 from gitledger.rules.state import Snapshot
 
@@ -168,6 +168,7 @@ def fetch(
     store, verified = place.store, place.verified
     row = verified.state.line.snapshot(store, offer.tip)
     if row is not None:
+        hold.note(place, _clock(now))
         stale = row.number if row.number < verified.number else None
         return FetchReport(place, remote, verified.number, stale, None, offer.left, offer.queue_error)
     try:
@@ -184,6 +185,7 @@ def fetch(
         raise
     finally:
         settle(Place.of(store))
+    hold.note(Place.of(store), _clock(now))
     waiting = (ahead.name, ahead.seconds) if ahead else None
     return FetchReport(Place.of(store), remote, verified.number, None, waiting, offer.left, offer.queue_error)
 
@@ -280,8 +282,7 @@ def verify(
     oid = place.row(number).snapshot
     if number == 0:
         return genesis(place.store, oid, place.anchor)
-    below = place.row(number - 1).snapshot
-    return advance(pinned(place.store, below, digest(place.store.read(below, "commit"))), oid)
+    return advance(ancestor(place.verified, number - 1), oid)
 
 
 def _verify_first(
@@ -363,7 +364,7 @@ def _collect(place: Place, remote: str, *, watch: Watch | None) -> _Offer:
         offered = remotes.advertised(store, remote)
         if place.branch not in offered:
             raise Unreachable("no-branch-there", f"{remote} has no {place.branch}", "git remote -v shows its address")
-        waiting = sorted(ref for ref in offered if _queued(ref))
+        waiting = sorted((ref for ref in offered if _queued(ref)), key=lambda ref: (not _rotates(ref), ref))
         refs = {ref: offered[ref] for ref in (place.branch, *waiting[:QUEUE_LIMIT])}
         failed: LedgerError | None = None
         try:
@@ -372,7 +373,7 @@ def _collect(place: Place, remote: str, *, watch: Watch | None) -> _Offer:
             if error.rule == "ref-vanished" and tries_left:
                 continue
             # What is wrong with somebody's proposal must not keep the snapshots away.
-            remotes.fetch(store, remote, _without_new(store, refs, place.branch, into), into=into)
+            _fetch_without_new(store, remote, refs, place.branch, into)
             failed = error
         break
     times = fetched(place) | {remote: int(time.time())}
@@ -382,13 +383,24 @@ def _collect(place: Place, remote: str, *, watch: Watch | None) -> _Offer:
     return _Offer(tip, max(0, len(waiting) - QUEUE_LIMIT), failed)
 
 
-def _without_new(store: Store, refs: Mapping[str, str], branch: str, into: str) -> dict[str, str]:
+def _fetch_without_new(store: Store, remote: str, refs: Mapping[str, str], branch: str, into: str) -> None:
+    """Fetch the branch and the rotations; where that fails, too, the branch alone. Of the rest, what is here stays."""
     have = store.refs(into)
-    return {ref: oid for ref, oid in refs.items() if ref == branch or have.get(into + ref.removeprefix("refs/")) == oid}
+    there = {ref: oid for ref, oid in refs.items() if have.get(into + ref.removeprefix("refs/")) == oid}
+    wanted = {ref: oid for ref, oid in refs.items() if ref == branch or _rotates(ref)}
+    try:
+        remotes.fetch(store, remote, there | wanted, into=into)
+    except (Refused, Unreachable, Unsound):
+        remotes.fetch(store, remote, there | {branch: refs[branch]}, into=into)
 
 
 def _queued(ref: str) -> bool:
-    return any(form.fullmatch(ref) for form in (*queue.REFS, *rotations.REFS))
+    return _rotates(ref) or any(form.fullmatch(ref) for form in queue.REFS)
+
+
+def _rotates(ref: str) -> bool:
+    """Whether it is of a rotation: those come first, and no flood of proposals keeps them away."""
+    return any(form.fullmatch(ref) for form in rotations.REFS)
 
 
 def _incoming(place: Place, remote: str) -> str:

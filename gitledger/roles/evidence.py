@@ -4,7 +4,8 @@
      "ledger_id":"sha256:…","objects":[{"content":"…","type":"commit"},…],"snapshots":["…","…"],"version":"0.1"}
 
 It holds the objects that `pinned(base)` and `advance(base, each snapshot)` read, and no other. `fork`: two different
-snapshots of one number are valid on the base. `misconduct`: one is not, and a present or former witness signed it.
+snapshots of one number are valid on the base. `misconduct`: one is not, and the witness of the base signed it, or a
+former one.
 
 Of what stands under the base's tree and nothing reads, `leaves` tell the SHA-256 ids alone: the tree digest that the
 base carries binds them. A leaf is told for exactly what is not in the file, or a false one could make an honest
@@ -29,9 +30,9 @@ from gitledger.documents.names import check_digest
 from gitledger.documents.rotation import Rotation
 from gitledger.errors import LedgerError, Malformed, Refused, Unsound
 from gitledger.objects import entries
-from gitledger.objects.codec import Commit
+from gitledger.objects.codec import Commit, Ident
 from gitledger.objects.store import Store
-from gitledger.objects.trees import Objects, Tree
+from gitledger.objects.trees import Objects
 from gitledger.roles import draft
 from gitledger.roles.place import Place, write_durably
 from gitledger.rules import proposal, rotations, succession
@@ -45,6 +46,9 @@ DIRECTORY: Final = "evidence"
 
 LARGEST: Final = 64 << 20
 """How many bytes an evidence file has at most."""
+
+MOST_OBJECTS: Final = 20_000
+"""How many objects an evidence file has at most."""
 
 LARGEST_MISCONDUCT: Final = 16 << 20
 """How many bytes the objects of a proof of misconduct have together at most."""
@@ -79,6 +83,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         check_digest(self.ledger_id)
         check_digest(self.base_hash)
+        if len(self.objects) > MOST_OBJECTS:
+            raise Malformed("evidence-too-large", f"an evidence file has at most {MOST_OBJECTS} objects", _ASK)
         if len(set(self.snapshots)) != len(self.snapshots) or len(self.snapshots) != (2 if self.kind == "fork" else 1):
             raise Malformed("evidence-snapshots", "a fork has two different snapshots, a misconduct one", _ASK)
 
@@ -154,7 +160,7 @@ class Fork:
 class Misconduct:
     """Proven: the key `key_id` of `domain` signed the snapshot `oid` on `base`, and `fault` is why it is not valid.
 
-    `standing` says what the key is by the records of `base`: `witness`, `former` witness, or another `key` of theirs.
+    It is the witness's of `base` where it is `serving`, else a former one's.
     """
 
     ledger_id: str
@@ -164,7 +170,7 @@ class Misconduct:
     oid: str
     domain: str
     key_id: str
-    standing: Literal["witness", "former", "key"]
+    serving: bool
     fault: LedgerError
 
 
@@ -227,18 +233,22 @@ def witnesses(state: State) -> dict[str, str]:
     return found | {state.witness.pubkey_id: state.witness.domain_id}
 
 
-def signer(objects: Objects, ledger_id: str, base: str, oid: str) -> str:
-    """The key id that signed the commit `oid` as a snapshot of the ledger on `base`, valid or not.
+def signer(objects: Objects, base: Snapshot, oid: str) -> str:
+    """The key id that signed the commit `oid` as the snapshot after `base`, valid or not.
 
-    Raises Malformed or Refused where it is no such commit, or its signature is not good: then nobody said anything by
-    it. Held to another base than its own, an honest snapshot would be invalid, too; so its first parent must be `base`.
+    Raises Malformed or Refused where it is in another form than a snapshot of this ledger that follows on `base`, or
+    its signature is not good: then nobody said by it that it is one. A proposal may carry a snapshot's message, but
+    nobody writes a snapshot's idents who does not mean one.
     """
     commit = Commit.parse(objects.read(oid, "commit"))
-    entry = Entry.parse(commit.message)
-    if entry.ledger_id != ledger_id or commit.parents[:1] != (base,):
-        raise Refused(
-            "evidence-elsewhere", f"{oid} says that it stands in another ledger, or on another snapshot", _ASK
-        )
+    entry, ledger = Entry.parse(commit.message), base.state.name
+    parents = (base.oid,) if entry.rotation else (base.oid, *commit.parents[1:2])
+    witness = Ident(entry.witness, f"{entry.witness}@{ledger}", commit.committer.seconds, "+0000")
+    author = commit.author
+    proposer = Ident(author.name, f"{author.name}@{ledger}", author.seconds, "+0000")
+    said = (entry.ledger_id, entry.name, commit.parents, commit.committer, author)
+    if said != (base.state.ledger_id, ledger, parents, witness, witness if entry.rotation else proposer):
+        raise Refused("evidence-elsewhere", f"{oid} does not say that it is a snapshot on {base.name}", _ASK)
     signature = sshsig.parse(commit.signature)
     sshsig.verify(signature, commit.payload, proposal.NAMESPACE)
     return signature.key.key_id
@@ -290,16 +300,14 @@ def _valid(trusted: Snapshot, oid: str) -> Snapshot:
 
 def _misconduct(trusted: Snapshot, oid: str) -> Misconduct:
     state = trusted.state
-    key_id = signer(state.objects, state.ledger_id, trusted.oid, oid)
-    record = state.record(key_id)
-    if record is None:
+    key_id = signer(state.objects, trusted, oid)
+    serving = key_id == state.witness.pubkey_id
+    domain = witnesses(state).get(key_id)
+    if domain is None:
         raise Refused(
-            "evidence-signer", f"{oid} is signed by {key_id}, which is no key of any domain in {trusted.name}", _ASK
+            "evidence-signer", f"{oid} is signed by {key_id}, which is no witness's up to {trusted.name}", _ASK
         )
-    standing: Literal["witness", "former", "key"] = "witness"
-    if key_id != state.witness.pubkey_id:
-        standing = "former" if key_id in witnesses(state) else "key"
-    said = (state.ledger_id, trusted.name, trusted.number, trusted.hash, oid, record.domain_id, key_id, standing)
+    said = (state.ledger_id, trusted.name, trusted.number, trusted.hash, oid, domain, key_id, serving)
     try:
         advance(trusted, oid)
     except (Refused, Malformed) as error:
@@ -311,11 +319,11 @@ def _recorded(kind: Kind, base: Snapshot, snapshots: tuple[str, ...], limit: int
     """The evidence file that holds what `_prove` reads."""
     store = base.state.objects
     assert isinstance(store, Store)
-    told = Tree.load(store, base.commit.tree).ids()
+    told = base.state.tree.ids()
     reader = _Reader(store, told)
     _prove(reader, kind, base.state.ledger_id, (base.oid, base.hash), snapshots)
     sizes = {oid: store.size(oid) for oid in sorted(reader.asked)}
-    if sum(size for _, size in sizes.values()) > limit:
+    if len(sizes) > MOST_OBJECTS or sum(size for _, size in sizes.values()) > limit:
         raise _too_large(limit)
     said = Evidence(
         artifact_type=_TYPE,

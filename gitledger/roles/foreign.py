@@ -1,9 +1,10 @@
 """What does not descend from the verified snapshot: told apart, kept, and never followed (spec 10, Consumer).
 
-A fork keeps both sides under `refs/gitledger/foreign/<number>/` as `here` and `there`, a proof of misconduct the commit
-as `misconduct`; each has an evidence file. At most `MOST` numbers are kept of either, and one a number; a fork that
-seals a quorum's rotation takes the place of one that does not. `forks.json` notes which sides there are and which was
-chosen; which one is *here* is not noted: it is the one that the verified line passes through.
+A side of a fork is kept up to its newest valid snapshot as `refs/gitledger/foreign/<number>/<its first commit>`, a
+proof of misconduct as `…/<number>/misconduct`; each has an evidence file. At most `MOST` numbers are kept of forks that
+nobody resolved, and of misconduct. Of a number, one side is kept beside the own, and every one that this place was ever
+on; a side that seals a quorum's rotation takes the place of one that does not. `forks.json` notes the sides and which
+was chosen; which one is *here* is not noted: it is the one that the verified line passes through.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import msgspec
 
 from gitledger.documents import subset
 from gitledger.errors import Failed, Fork, LedgerError, Malformed, Refused
-from gitledger.objects.codec import digest
+from gitledger.objects.codec import Commit, digest
 from gitledger.roles import ascent, evidence
 from gitledger.roles.place import Place, Progress, write_durably
-from gitledger.rules.advance import advance, pinned
+from gitledger.rules.advance import advance, ancestor
+from gitledger.rules.entry import Entry
 from gitledger.rules.state import Snapshot
 
 FOREIGN: Final = "refs/gitledger/foreign/"
@@ -40,9 +42,13 @@ class Side(evidence.Side):
 
 
 class Noted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is noted of a fork: where and when it was seen; `chosen` is the first commit of the side that was chosen."""
+    """What is noted of a fork: its sides, the one seen last at the end; where and when that was.
 
-    sides: tuple[Side, Side]
+    `chosen` is the first commit of the side that was chosen, `been` has those of all that this place was ever on.
+    """
+
+    sides: tuple[Side, ...]
+    been: tuple[str, ...]
     evidence: str
     remote: str
     seconds: int
@@ -53,17 +59,24 @@ class Noted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class KnownFork:
     """A fork that is kept: `here` is the side of the verified line, `there` the other one, seen at `remote`.
 
-    `evidence` is the file that proves it, None where it would have been too large; `seconds` is when it was first seen.
+    `others` are sides that this place was on once. `evidence` is the file that proves it, None where it would have been
+    too large; `seconds` is when it was first seen.
     """
 
     name: str
     number: int
     here: Side
     there: Side
+    others: tuple[Side, ...]
     evidence: Path | None
     remote: str
     seconds: int
     resolved: bool
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """All that are kept, this place's own first."""
+        return (self.here, self.there, *self.others)
 
     @property
     def sentence(self) -> str:
@@ -82,13 +95,33 @@ def known(place: Place) -> tuple[KnownFork, ...]:
     return tuple(fork for fork in found if fork is not None)
 
 
-def choose(place: Place, fork: KnownFork, chosen: Side, left: Side) -> None:
-    """Note that `chosen` is the side where this place is to be, and keep both; resolved once the line is there."""
-    refs = ((_ref(fork.number, "here"), chosen.tip, None), (_ref(fork.number, "there"), left.tip, None))
-    place.store.update(refs)
+def choose(place: Place, fork: KnownFork, chosen: Side) -> None:
+    """Note that `chosen` is the side where this place is to be, and keep all; resolved once the line is there.
+
+    Raises Refused (`no-fork`) where the fork is not noted any more.
+    """
     noted = _noted(place)
-    one = msgspec.structs.replace(noted[fork.number], sides=(chosen, left), chosen=chosen.oid)
+    if (before := noted.get(fork.number)) is None:
+        raise Refused("no-fork", f"the fork at {fork.name} is not noted here any more", "gitledger status")
+    place.store.update([(_ref(fork.number, fork.here), fork.here.tip, None)])
+    sides = tuple(fork.here if side.oid == fork.here.oid else side for side in before.sides)
+    been = tuple(dict.fromkeys((*before.been, fork.here.oid, chosen.oid)))
+    one = msgspec.structs.replace(before, sides=sides, been=been, chosen=chosen.oid)
     _note(place, {**noted, fork.number: one})
+
+
+def name_of(place: Place, oid: str) -> str:
+    """The name of the snapshot `oid` where a kept side that is not the verified line holds it; else empty."""
+    try:
+        number = Entry.parse(Commit.parse(place.store.read(oid, "commit")).message).number
+    except LedgerError:
+        return ""
+    for side in (side for fork in known(place) for side in fork.sides[1:]):
+        newest = int(side.newest.rpartition("@")[2])
+        path = ascent.Path(place.store, side.tip, oid) if newest >= number else None
+        if path is not None and path.led:
+            return f"{place.name}@{number}"
+    return ""
 
 
 def climb(
@@ -112,11 +145,9 @@ def climb(
     try:
         return ascent.climb(base, path, start=start, progress=progress, now=now, keep=remember)
     except (Refused, Malformed) as error:
-        error.mend = ascent.ELSEWHERE
-        proof = _misconduct(place, reached, path[start + reached.number - base.number])
-        if proof is not None:
-            error.what += "; a present or former witness signed it, so it is kept as a proof of misconduct"
-            error.mend += f"\ngitledger evidence check {shlex.quote(str(proof))}"
+        if error.rule != "unknown-format":  # which accuses nobody, and says itself what mends it
+            error.mend = ascent.ELSEWHERE
+            _keep_misconduct(place, reached, path[start + reached.number - base.number], error)
         raise
 
 
@@ -153,7 +184,7 @@ def _parting(place: Place, path: ascent.Path, remote: str) -> tuple[Snapshot, in
     for index in range(len(path) - 1, -1, -1):
         row = line.snapshot(store, path[index])
         if row is not None:
-            return pinned(store, row.snapshot, digest(store.read(row.snapshot, "commit"))), index + 1
+            return ancestor(place.verified, row.number), index + 1
     raise Refused(
         "other-ledger",
         f"{remote} has another ledger, whose id is {digest(store.read(path[0], 'commit'))}",
@@ -168,16 +199,22 @@ def _fork(place: Place, base: Snapshot, there: Side, *, remote: str, now: int) -
     here = _side(ours, verified)
     noted = _noted(place)
     before = noted.get(number)
-    if before is not None and there.oid in (side.oid for side in before.sides):
+    if before is not None and {here.oid, there.oid} <= {side.oid for side in before.sides}:
         _keep_newer(place, number, there)
         if before.chosen == here.oid:
             return _left(ours.name, here, there, remote)
-        return _told(ours.name, here, there, remote, _file(place, before.evidence))
-    if _has_place(noted, number, here, there):
+        proof = _file(place, before.evidence)
+        if proof is not None and not proof.exists():
+            _evidence(place, base, (here.oid, there.oid), ours.name)
+        return _told(ours.name, here, there, remote, proof)
+    if (others := _with_room(place, noted, number, here, there)) is not None:
         name = _evidence(place, base, (here.oid, there.oid), ours.name)
-        one = Noted(sides=(here, there), evidence=name, remote=remote, seconds=now)
-        place.store.update(((_ref(number, "here"), here.tip, None), (_ref(number, "there"), there.tip, None)))
-        _note(place, {**noted, number: one})
+        been = tuple(dict.fromkeys((*(before.been if before else ()), here.oid)))
+        kept = tuple(side for side in (before.sides if before else ()) if side.oid in been and side.oid != here.oid)
+        one = Noted(sides=(*kept, here, there), been=been, evidence=name, remote=remote, seconds=now)
+        place.store.update([(_ref(number, side), side.tip, None) for side in one.sides])
+        _note(place, {**others, number: one})
+        _forget(place, number, one.sides)
         return _told(ours.name, here, there, remote, _file(place, name))
     error = _told(ours.name, here, there, remote, None)
     error.what += "; it is not kept, because as many forks are kept as may be, or another one of this number"
@@ -185,25 +222,45 @@ def _fork(place: Place, base: Snapshot, there: Side, *, remote: str, now: int) -
     return error
 
 
-def _has_place(noted: Mapping[int, Noted], number: int, here: Side, there: Side) -> bool:
-    """Whether a fork at `number` finds a place among those that are noted."""
+def _with_room(
+    place: Place, noted: Mapping[int, Noted], number: int, here: Side, there: Side
+) -> Mapping[int, Noted] | None:
+    """What is noted, with room for a fork at `number` between `here` and `there`; None where there is none.
+
+    One whose other side seals a quorum's rotation takes the room of one that nobody resolved and that does not.
+    """
     before = noted.get(number)
-    if before is None:
-        return len(noted) < MOST
-    if here.oid not in (side.oid for side in before.sides):  # it lay on a line that was left
-        return True
-    return bool(there.rotates_to) and not before.sides[1].rotates_to
+    if before is not None:
+        others = [side for side in before.sides if side.oid not in (*before.been, here.oid)]
+        return noted if not others or (there.rotates_to and not any(side.rotates_to for side in others)) else None
+    counted = {fork.number: fork for fork in known(place) if not fork.resolved}
+    if len(counted) < MOST:
+        return noted
+    lesser = [one for one, fork in counted.items() if not any(side.rotates_to for side in fork.sides)]
+    if not there.rotates_to or not lesser:
+        return None
+    _forget(place, lesser[-1], ())
+    return {one: said for one, said in noted.items() if one != lesser[-1]}
+
+
+def _forget(place: Place, number: int, kept: tuple[Side, ...]) -> None:
+    """Remove the refs of sides at `number` that are not `kept`."""
+    wanted = {*(_ref(number, side) for side in kept), _misconduct_ref(number)}
+    there = place.store.refs(f"{FOREIGN}{number}/")
+    if gone := [(ref, None, oid) for ref, oid in there.items() if ref not in wanted]:
+        place.store.update(gone)
 
 
 def _keep_newer(place: Place, number: int, there: Side) -> None:
-    """The kept side that begins as `there` does, as far as it has grown."""
+    """The kept side that begins as `there` does, as far as it has grown; it is the one that was seen last."""
     noted = _noted(place)
     one = noted[number]
-    sides = tuple(there if side.oid == there.oid and _longer(there, side) else side for side in one.sides)
-    if sides == one.sides:
-        return
-    place.store.update([(_ref(number, "there"), there.tip, None)])
-    _note(place, {**noted, number: msgspec.structs.replace(one, sides=sides)})
+    (before,) = (side for side in one.sides if side.oid == there.oid)
+    grown = there if _longer(there, before) else before
+    sides = (*(side for side in one.sides if side.oid != there.oid), grown)
+    if sides != one.sides:
+        place.store.update([(_ref(number, grown), grown.tip, None)])
+        _note(place, {**noted, number: msgspec.structs.replace(one, sides=sides)})
 
 
 def _longer(one: Side, other: Side) -> bool:
@@ -220,22 +277,34 @@ def _evidence(place: Place, base: Snapshot, oids: tuple[str, str], name: str) ->
         return ""
 
 
-def _misconduct(place: Place, base: Snapshot, oid: str) -> Path | None:
-    """Keep the commit `oid`, which is not valid on `base`, where a present or former witness signed it; the proof."""
-    store, number = place.store, base.number + 1
+def _keep_misconduct(place: Place, base: Snapshot, oid: str, error: LedgerError) -> None:
+    """Keep the commit `oid`, which is not valid on `base`, where a present or former witness signed it.
+
+    The `error` that it raised says so, and where its proof is, or why none is kept.
+    """
+    store, number, serving = place.store, base.number + 1, base.state.witness.pubkey_id
     try:
-        key_id = evidence.signer(store, base.state.ledger_id, base.oid, oid)
+        key_id = evidence.signer(store, base, oid)
         if key_id not in evidence.witnesses(base.state) | evidence.witnesses(place.verified.state):
-            return None
-        kept = misconducts(place)
-        if kept.get(number, oid) != oid or len(kept.keys() - {number}) >= MOST:
-            return None
-        data = evidence.of_misconduct(base, oid)
-    except (Refused, Malformed):  # nobody's word, too large, or valid for software that is newer than this
-        return None
-    path = evidence.keep(place, f"{place.name}@{number}", data)
-    store.update([(_ref(number, "misconduct"), oid, None)])
-    return path
+            return
+    except (Refused, Malformed):  # nobody's word
+        return
+    error.what += "; a present or former witness signed it"
+    kept = misconducts(place)
+    before = kept.get(number, oid)
+    if before != oid and (key_id != serving or evidence.signer(store, base, before) == serving):
+        error.what += ", and another proof of misconduct is kept at this number"
+        return
+    if len(kept.keys() - {number}) >= MOST:
+        error.what += f", and it is not kept: as many as {MOST} proofs of misconduct are"
+        return
+    try:
+        path = evidence.keep(place, f"{place.name}@{number}", evidence.of_misconduct(base, oid))
+    except (Refused, Malformed):  # too large, or by a key that the base knows as no witness's
+        return
+    store.update([(_misconduct_ref(number), oid, None)])
+    error.what += ", so it is kept as a proof of misconduct"
+    error.mend += f"\ngitledger evidence check {shlex.quote(str(path))}"
 
 
 def misconducts(place: Place) -> dict[int, str]:
@@ -294,19 +363,20 @@ def _side(first: Snapshot, newest: Snapshot) -> Side:
 
 
 def _known(place: Place, number: int, noted: Noted) -> KnownFork | None:
-    """The fork as it stands on the verified line; None where that passes through neither side."""
+    """The fork as it stands on the verified line; None where that passes through none of its sides."""
     verified = place.verified
     on_line = verified.state.line.row(place.store, number).snapshot if number <= verified.number else ""
     sides = {side.oid: side for side in noted.sides}
     if on_line not in sides:
         return None
     here = sides.pop(on_line)
-    (there,) = sides.values()
+    *others, there = sides.values()
     return KnownFork(
         name=f"{place.name}@{number}",
         number=number,
         here=replace(here, newest=verified.name, tip=verified.oid),
         there=there,
+        others=tuple(others),
         evidence=_file(place, noted.evidence),
         remote=noted.remote,
         seconds=noted.seconds,
@@ -318,8 +388,12 @@ def _file(place: Place, name: str) -> Path | None:
     return place.directory / evidence.DIRECTORY / name if name else None
 
 
-def _ref(number: int, what: str) -> str:
-    return f"{FOREIGN}{number}/{what}"
+def _ref(number: int, side: Side) -> str:
+    return f"{FOREIGN}{number}/{side.oid}"
+
+
+def _misconduct_ref(number: int) -> str:
+    return f"{FOREIGN}{number}/misconduct"
 
 
 def _noted(place: Place) -> dict[int, Noted]:
@@ -328,7 +402,7 @@ def _noted(place: Place) -> dict[int, Noted]:
         return msgspec.json.decode(path.read_bytes(), type=dict[int, Noted], strict=False)
     except FileNotFoundError:
         return {}
-    except (msgspec.MsgspecError, LedgerError):
+    except (msgspec.MsgspecError, LedgerError, ValueError):
         raise Failed(
             "forks-unreadable", f"{path} is damaged", f"rm {shlex.quote(str(path))}; the next fetch notes what it sees"
         ) from None

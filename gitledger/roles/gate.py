@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gitledger.documents.names import SnapshotName
 from gitledger.errors import Failed, LedgerError, Malformed, Refused, about
 from gitledger.objects.codec import Commit, Tag
 from gitledger.objects.store import ABSENT, Store
@@ -29,7 +28,7 @@ from gitledger.rules.entry import Entry
 from gitledger.rules.proposal import Proposal
 from gitledger.rules.queue import ENDORSEMENT_REF, PROPOSAL_REF, REFUSAL_REF, Queue, Verdict
 from gitledger.rules.refusal import Refusal
-from gitledger.rules.rotations import Rotations, Waiting
+from gitledger.rules.rotations import Drafted, Rotations
 from gitledger.rules.state import Snapshot, State
 from gitledger.rules.transition import Transition, apply
 
@@ -109,10 +108,10 @@ class Receipted:
 class Rotating:
     """Endorsements of a rotation were accepted: how it stands now.
 
-    `until` is the second at which the grace ends in which only its new witness may emit; 0 while it is not complete.
+    `until` is the second at which the grace ends in which it holds the branch; 0 where it holds nothing.
     """
 
-    waiting: Waiting
+    waiting: Drafted
     until: int
 
 
@@ -211,8 +210,10 @@ class _Push:
         found = rotations.read(newest, after)
         self.each(updates, lambda update: _must_rotate(update, newest, after, found))
         pushed = {update.ref.split("/")[2] for update in updates}
-        until = self.now + newest.state.policy.grace_seconds
-        self.accepted += [Rotating(one, until if one.complete else 0) for one in found.waiting if one.hash in pushed]
+        for one in found.waiting:
+            if one.hash in pushed:
+                until = hold.until(self.place, one, self.now) if one.complete else 0
+                self.accepted.append(Rotating(one, until if until > self.now else 0))
 
     def enter(self, state: State) -> None:
         """What goes to the queue, against `state`."""
@@ -347,14 +348,8 @@ class _Push:
         """A refusal or withdrawal of a proposal that waits (spec 9)."""
         one = self.waiting_proposal(update.ref.split("/")[2])
         _must_be_a(self.store, update, "tag")
-        receipt = refusal.read(self.store.read(update.new, "tag"), one, self.state)
-        witness = self.state.witness
-        if receipt.at and SnapshotName.parse(receipt.at).number < witness.since_name.number:
-            raise Refused(
-                "refusal-key",
-                f"it is of {receipt.at}; since {witness.since} the witness is {witness.domain_id}, who alone refuses",
-                "leave it to the witness: what can't be numbered is refused at the next emission",
-            )
+        serves = self.state.witness.since_name.number
+        receipt = refusal.read(self.store.read(update.new, "tag"), one, self.state, since=serves)
         self.accepted.append(Receipted(update.ref, one, receipt))
 
     def outlook(self, proposals: Sequence[Update], after: Queue) -> None:
@@ -421,7 +416,7 @@ def _must_be_first_draft(update: Update, found: Rotations, named: str) -> None:
         raise Refused(
             "draft-there",
             "the rotation is drafted already, and its draft stays: the reason in it is endorsed by nobody",
-            f"push the endorsement alone, to refs/rotations/{named}/<domain>",
+            f"gitledger fetch; gitledger endorse {named[:12]}   (pushes the endorsement alone)",
         )
     if not any(one.hash == named and one.endorsements for one in found.waiting):
         raise Refused(
@@ -431,7 +426,7 @@ def _must_be_first_draft(update: Update, found: Rotations, named: str) -> None:
         )
 
 
-def _endorses(waiting: Waiting, domain: str) -> bool:
+def _endorses(waiting: Drafted, domain: str) -> bool:
     return not waiting.stale and any(one.domain_id == domain for one in waiting.endorsements)
 
 

@@ -5,8 +5,8 @@ may be emitted. Grace counts from when this place first saw one complete, which 
 a clone keeps the same note, so that an honest witness signs nothing that its host would refuse.
 
 A freeze holds the branch in the same way, for as long as whoever runs the host said, while endorsements are gathered:
-a hostile witness would otherwise outrun every one of them by emitting again. It is tied to the newest snapshot of that
-moment, so the seal of a rotation ends it. Neither is part of validity, and neither holds on a stick or a forge.
+a hostile witness would otherwise outrun every one of them by emitting again. It is tied to the witness in office, so
+the seal of a rotation ends it. Neither is part of validity, and neither holds on a stick or a forge.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
+from gitledger.documents.names import LONGEST_SECONDS
 from gitledger.errors import Failed, Refused, Usage
 from gitledger.roles.place import Place, write_durably
 from gitledger.rules import rotations
-from gitledger.rules.rotations import Rotations, Waiting
+from gitledger.rules.rotations import Drafted, Rotations
 
 _NOTED: Final = "rotations.json"
 _FROZEN: Final = "frozen.json"
@@ -42,35 +44,47 @@ def note(place: Place, now: int) -> None:
         write_durably(place.directory / _NOTED, json.dumps(first_seen, sort_keys=True) + "\n")
 
 
-def held(place: Place, now: int) -> tuple[tuple[Waiting, int], ...]:
+def held(place: Place, now: int) -> tuple[tuple[Drafted, int], ...]:
     """The complete rotations of the newest snapshot whose grace lasts at `now`, each with the second at which it ends.
 
     One that was not noted yet is taken as seen now. A grace period of nothing holds nothing.
     """
-    return _held(place, _waiting(place), now)
+    ends = ((one, until(place, one, now)) for one in _waiting(place).complete)
+    return tuple((one, end) for one, end in ends if now < end)
+
+
+def until(place: Place, complete: Drafted, now: int) -> int:
+    """The second at which the grace of a `complete` rotation ends, if it was noted here, or is seen now."""
+    seen = _noted(place).get(complete.hash, now)
+    return min(seen + place.verified.state.policy.grace_seconds, LONGEST_SECONDS)
 
 
 def frozen(place: Place, now: int) -> Frozen | None:
     """The freeze of the host `place`, None where there is none, or none any more. Raises Failed where it is damaged."""
     try:
         said = json.loads((place.directory / _FROZEN).read_bytes())
-        found, snapshot = Frozen(int(said["since"]), int(said["until"])), str(said["snapshot"])
+        found, witness = Frozen(int(said["since"]), int(said["until"])), str(said["witness_since"])
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise Failed(
             "freeze-damaged",
             f"{place.directory}/{_FROZEN} can't be read, and nothing is taken while it can't",
             "gitledger host thaw   (and, if it is to hold, gitledger host freeze again)",
         ) from None
-    return found if snapshot == place.verified.oid and now < found.until else None
+    return found if witness == place.verified.state.witness.since and now < found.until else None
 
 
 def freeze(place: Place, seconds: int, now: int) -> Frozen:
-    """Hold the branch of the host `place` for `seconds` from `now` on. Raises Usage in a clone."""
+    """Hold the branch of the host `place` for `seconds` from `now` on.
+
+    Raises Usage: `not-a-host`, `freeze-duration` for no time at all.
+    """
     _must_be_host(place)
-    made = Frozen(now, now + seconds)
-    said = {"since": made.since, "snapshot": place.verified.oid, "until": made.until}
+    if seconds < 1:
+        raise Usage("freeze-duration", "a freeze lasts an hour at least", "gitledger host freeze --for 7d")
+    made = Frozen(now, min(now + seconds, LONGEST_SECONDS))
+    said = {"since": made.since, "until": made.until, "witness_since": place.verified.state.witness.since}
     write_durably(place.directory / _FROZEN, json.dumps(said, sort_keys=True) + "\n")
     return made
 
@@ -88,30 +102,23 @@ def must_be_free(place: Place, now: int) -> None:
     """Raise Refused (`rotation-waits`, `frozen`) where nothing but the seal of a rotation may be emitted at `now`."""
     waits = held(place, now)
     if waits:
-        to = ", ".join(sorted({one.new[0] for one, _ in waits}))
+        to = " or ".join(sorted({one.new[0] for one, _ in waits}))
+        seen = "" if place.role == "host" else "   (as first seen here: the host may have seen it earlier, and says so)"
         raise Refused(
             "rotation-waits",
-            f"a quorum has rotated the witness to {to} on {place.verified.name}: only {to} may emit until "
-            f"{when(max(until for _, until in waits))}",
-            f"{to} seals it: gitledger emit   (or the authorities rotate again: gitledger rotate --to DOMAIN)",
+            f"a quorum has rotated the witness to {to} on {place.verified.name}: until "
+            f"{when(max(end for _, end in waits))} no snapshot is taken but the seal of a rotation",
+            f"gitledger emit   (by {to}: seals it)\ngitledger rotate --to DOMAIN   (by the authorities, again)\n"
+            f"gitledger rotations{seen}",
         )
     ice = frozen(place, now)
     if ice is not None:
         raise Refused(
             "frozen",
             f"whoever runs this host holds {place.name} at {place.verified.name} until {when(ice.until)}; until then "
-            "only the seal of a rotation is taken",
+            "no snapshot is taken but the seal of a rotation",
             "on the host: gitledger host thaw   (ends it)",
         )
-
-
-def _held(place: Place, waiting: Rotations, now: int) -> tuple[tuple[Waiting, int], ...]:
-    complete = waiting.complete
-    if not complete:
-        return ()
-    grace, noted = place.verified.state.policy.grace_seconds, _noted(place)
-    ends = ((one, noted.get(one.hash, now) + grace) for one in complete)
-    return tuple((one, until) for one, until in ends if now < until)
 
 
 def _waiting(place: Place) -> Rotations:
@@ -124,7 +131,7 @@ def _noted(place: Place) -> Mapping[str, int]:
     try:
         said = json.loads((place.directory / _NOTED).read_bytes())
         return {str(rotation): int(seconds) for rotation, seconds in said.items()}
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (OSError, ValueError, AttributeError, TypeError, OverflowError):
         return {}
 
 
@@ -138,10 +145,5 @@ def _must_be_host(place: Place) -> None:
 
 
 def when(seconds: int) -> str:
-    """A time for a sentence, in UTC. Past what a calendar says, it is for ever."""
-    from datetime import UTC, datetime
-
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (ValueError, OverflowError, OSError):
-        return "the end of time"
+    """A time for a sentence, in UTC, up to the last second of the year 9999."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

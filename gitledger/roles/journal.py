@@ -51,8 +51,9 @@ class Journal:
     @classmethod
     def of(cls, anchor: str) -> Journal:
         """The journal of the ledger whose id is `anchor`."""
-        home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-        return cls(Path(home) / "gitledger" / anchor.removeprefix("sha256:"))
+        named = Path(os.environ.get("XDG_STATE_HOME", ""))
+        home = named if named.is_absolute() else Path.home() / ".local" / "state"  # as XDG has it
+        return cls(home / "gitledger" / anchor.removeprefix("sha256:"))
 
     @property
     def last(self) -> Emitted | None:

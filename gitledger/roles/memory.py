@@ -18,12 +18,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
+from gitledger.documents.names import LONGEST_SECONDS, check_digest, check_key_id
 from gitledger.documents.rotation import Rotation
-from gitledger.errors import Failed, Refused, Usage
+from gitledger.errors import Failed, LedgerError, Refused, Usage
 from gitledger.roles.journal import Journal
 from gitledger.roles.place import write_durably
 
@@ -31,7 +33,7 @@ _BESIDES: Final = re.compile(r"[0-9a-f]{8,64}")
 _SHORT: Final = 12
 
 
-class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+class Remembered(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A rotation that the authority `by` endorsed at `seconds` since 1970 (None: not here, and not known when).
 
     `rotation` is H in hex, `snapshot` and `snapshot_hash` what it follows on, `domain` and `key_id` the new witness.
@@ -43,7 +45,12 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     domain: str
     key_id: str
     by: str
-    seconds: int | None
+    seconds: Annotated[int, Meta(ge=0, le=LONGEST_SECONDS)] | None
+
+    def __post_init__(self) -> None:
+        check_digest(f"sha256:{self.rotation}")
+        check_digest(self.snapshot_hash)
+        check_key_id(self.key_id)
 
     @classmethod
     def of(cls, rotation: Rotation, by: str, seconds: int | None) -> Remembered:
@@ -84,7 +91,7 @@ class Memory:
                     f"--besides {shlex.quote(named)} is not the beginning of an H",
                     "write 8 to 64 lower-case hex digits of it, as gitledger rotations shows them",
                 )
-        known = {one.rotation: one for one in (*seen, *self._read())}
+        known = {(one.rotation, one.by): one for one in (*seen, *self._read())}
         earlier = [one for one in known.values() if _contradicts(one, new)]
         if any(not one.rotation.startswith(tuple(besides)) for one in earlier):
             raise _endorsed_another(new, earlier)
@@ -105,13 +112,18 @@ class Memory:
         try:
             return msgspec.json.decode(self._file.read_bytes(), type=tuple[Remembered, ...])
         except FileNotFoundError:
-            return ()
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise Failed(
-                "memory-damaged",
-                f"{self._file} can't be read, so nobody knows which rotations were endorsed on this machine",
-                "restore it from a backup; if it is lost, look at gitledger rotations, and move it away",
-            ) from None
+            if not self._file.is_symlink():
+                return ()
+            raise self._damaged() from None
+        except (msgspec.MsgspecError, LedgerError, ValueError):
+            raise self._damaged() from None
+
+    def _damaged(self) -> Failed:
+        return Failed(
+            "memory-damaged",
+            f"{self._file} can't be read, so nobody knows which rotations were endorsed on this machine",
+            "restore it from a backup; if it is lost, look at gitledger rotations, and move it away",
+        )
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -7,9 +7,11 @@ directory, and its branch and tags follow that. Whatever was interrupted between
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -120,13 +122,46 @@ class Place:
             )
         return newest.state.line.row(self.store, number)
 
-    def advanced(self, snapshot: Snapshot) -> Place:
-        """This place once `snapshot`, which `advance` reached from `verified`, is remembered and the refs moved."""
+    def advanced(self, snapshot: Snapshot, *, leaving: str = "") -> Place:
+        """This place once `snapshot`, which `advance` reached, is remembered and the refs moved.
+
+        What another command has verified meanwhile stands: where it is on another line than `snapshot`, this raises
+        Failed (`moved-meanwhile`), and where it is further up the same one, nothing moves. `leaving` is the commit
+        that may be left for another line, on purpose.
+        """
         said = {"hash": snapshot.hash, "number": snapshot.number, "oid": snapshot.oid}
-        write_durably(self.directory / "verified.json", json.dumps(said, sort_keys=True) + "\n")
-        place = Place(self.store, self.role, self.anchor, self.name)
-        place.settle()
+        with self._locked():
+            place = Place(self.store, self.role, self.anchor, self.name)
+            if not place._is_ahead(snapshot, leaving):
+                write_durably(self.directory / "verified.json", json.dumps(said, sort_keys=True) + "\n")
+                place = Place(self.store, self.role, self.anchor, self.name)
+            place.settle()
         return place
+
+    def _is_ahead(self, snapshot: Snapshot, leaving: str) -> bool:
+        """Whether what is verified here now is above `snapshot` on its line. Raises Failed (`moved-meanwhile`)."""
+        try:
+            stands = self.verified
+        except Failed:
+            return False  # nothing is remembered yet, or it is damaged and is being mended
+        if stands.oid == leaving or snapshot.state.line.snapshot(self.store, stands.oid) is not None:
+            return False
+        if stands.state.line.snapshot(self.store, snapshot.oid) is not None:
+            return True
+        raise Failed(
+            "moved-meanwhile",
+            f"another command has verified {stands.name}, {stands.oid}, meanwhile, and {snapshot.name} is not on its "
+            "line",
+            "gitledger status, then again",
+        )
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold what is remembered here alone; whoever comes second waits."""
+        self.directory.mkdir(exist_ok=True)
+        with (self.directory / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def settle(self, tags: Looked = "newest") -> None:
         """Make branch and tags follow the verified snapshot, in one transaction; finishes what was interrupted.

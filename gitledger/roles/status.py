@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gitledger.errors import LedgerError, Wanting
-from gitledger.roles import consumer, hold, witness
+from gitledger.roles import consumer, foreign, hold, witness
+from gitledger.roles.foreign import KnownFork
 from gitledger.roles.hold import Frozen
 from gitledger.roles.journal import Journal
 from gitledger.roles.place import INCOMING, Place
@@ -20,12 +21,9 @@ from gitledger.roles.witness import Plan
 from gitledger.rules import endorsement, proposal, queue, refusal, rotations
 from gitledger.rules.proposal import Proposal
 from gitledger.rules.queue import REFUSAL_REF, Queue
-from gitledger.rules.rotations import Waiting
+from gitledger.rules.rotations import Drafted
 from gitledger.rules.state import Snapshot, State
 from gitledger.rules.transition import apply
-
-if TYPE_CHECKING:
-    from gitledger.roles.foreign import KnownFork
 
 _UNITS: Final = {"d": ("days", 86_400), "h": ("hours", 3_600)}
 
@@ -59,7 +57,7 @@ class Turn:
     complete and names this key. `until` is the second at which the grace of a complete one ends, 0 where it is over.
     """
 
-    waiting: Waiting
+    waiting: Drafted
     yours: bool
     seals: bool
     until: int
@@ -117,7 +115,8 @@ class Status:
     `newest` is the newest verified snapshot, by name; `witness` its domain and key id, `rotated` the snapshot by which
     it came, empty for the genesis witness. `forks` are those not resolved, `rotations` those that wait on `newest`.
     `pinned` is the snapshot that the checkout is detached at, `branch` the branch that is checked out; both are empty
-    on a host and elsewhere. `domain` is that of the key `key_id`; without a key (`read_only`) nothing is one's own.
+    on a host and elsewhere. `beside` is the snapshot that it is at where only another side of a fork holds that.
+    `domain` is that of the key `key_id`; without a key (`read_only`) nothing is one's own.
     `retired` says that this machine emitted for a key that is not the witness's any more: it may be switched off.
     """
 
@@ -132,6 +131,7 @@ class Status:
     quiet: Quiet | None
     pinned: str
     branch: str
+    beside: str
     key_id: str
     domain: str
     own: tuple[Own, ...]
@@ -167,6 +167,7 @@ def status(place: Place, key_id: str | None, *, remote: str = "origin", now: int
     record = state.record(key_id) if key_id else None
     domain = record.domain_id if record else ""
     pinned, branch = checkout(place)
+    elsewhere = place.store.work_tree is not None and not (pinned or branch)
     emits = key_id is not None and witness.may_emit(place, key_id, remote)
     return Status(
         name=place.name,
@@ -180,6 +181,7 @@ def status(place: Place, key_id: str | None, *, remote: str = "origin", now: int
         quiet=_quiet(snapshot, key_id, now),
         pinned=pinned,
         branch=branch,
+        beside=foreign.name_of(place, place.store.head()) if elsewhere else "",
         key_id=key_id or "",
         domain=domain,
         own=tuple(_own(place, key_id, domain, remote)) if key_id else (),
@@ -252,11 +254,7 @@ def _with_mend(one: Proposal, state: State, error: LedgerError) -> LedgerError:
 
 def _forks(place: Place) -> tuple[KnownFork, ...]:
     """The forks that were seen and are not resolved; a host, which takes nothing from elsewhere, sees none."""
-    if place.role == "host":
-        return ()
-    from gitledger.roles import foreign
-
-    return foreign.forks(place)
+    return () if place.role == "host" else foreign.forks(place)
 
 
 def _turns(place: Place, key_id: str | None, remote: str, now: int) -> tuple[Turn, ...]:
@@ -278,7 +276,7 @@ def _turns(place: Place, key_id: str | None, remote: str, now: int) -> tuple[Tur
 
 def _quiet(newest: Snapshot, key_id: str | None, now: int) -> Quiet | None:
     policy, seconds = newest.state.policy, now - newest.seconds
-    if seconds <= policy.grace_seconds:
+    if seconds <= max(policy.grace_seconds, _UNITS[policy.witness_policy.grace_period[-1]][1]):
         return None
     yours = any(key_id == authority for _, authority in endorsement.electors(policy))
     return Quiet(seconds, policy.witness_policy.grace_period, policy.rotation_allowed, yours)

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from gitledger.documents.manifest import ManifestKey
-from gitledger.documents.names import LONGEST_SECONDS, check_domain
-from gitledger.documents.rotation import NAMESPACE, Rotation
+from gitledger.documents.names import check_domain
+from gitledger.documents.rotation import NAMESPACE, REASON_CHARACTERS, Rotation
 from gitledger.errors import LedgerError, Refused, Usage
 from gitledger.exchange import remotes
 from gitledger.roles import hold
 from gitledger.roles.memory import Memory, Remembered
 from gitledger.roles.place import Place
 from gitledger.rules import endorsement, rotations, succession
-from gitledger.rules.rotations import Rotations, Waiting
+from gitledger.rules.rotations import Drafted, Rotations
 from gitledger.rules.state import State
 from gitledger.signing.signers import Signer
 
@@ -31,7 +31,7 @@ _NAMED: Final = re.compile(r"[0-9a-f]{8,64}")
 class Endorsing:
     """A rotation as it stands once it is endorsed, and what the host said."""
 
-    waiting: Waiting
+    waiting: Drafted
     said: str
 
 
@@ -60,14 +60,14 @@ class Standing:
     `unreadable` are refs that hold nothing that counts, with the reason.
     """
 
-    waiting: tuple[Waiting, ...]
+    waiting: tuple[Drafted, ...]
     until: Mapping[str, int]
     sealed: tuple[Sealed, ...]
     both: tuple[Both, ...]
     unreadable: Mapping[str, LedgerError]
 
 
-def draft(place: Place, domain: str, key_id: str | None = None, reason: str | None = None) -> Waiting:
+def draft(place: Place, domain: str, key_id: str | None = None, reason: str | None = None) -> Drafted:
     """The rotation to `domain` on the newest verified snapshot; where it is drafted already, that one with its reason.
 
     `key_id` is the new witness's key; without it, the only one that `domain` could serve with. `reason` is one line of
@@ -78,7 +78,7 @@ def draft(place: Place, domain: str, key_id: str | None = None, reason: str | No
     newest = place.verified
     rotation = succession.draft(newest, domain, key_id or _only_key(newest.state, domain), reason)
     there = (one for one in read(place).waiting if one.rotation.digest == rotation.digest)
-    return next(there, Waiting(rotation, (), newest, stale=False))
+    return next(there, Drafted(rotation, (), newest, stale=False))
 
 
 def read(place: Place) -> Rotations:
@@ -86,7 +86,7 @@ def read(place: Place) -> Rotations:
     return rotations.read(place.verified, place.queue_refs())
 
 
-def find(place: Place, named: str) -> Waiting | None:
+def find(place: Place, named: str) -> Drafted | None:
     """The waiting rotation that `named` means: H or its beginning, at least 8 hex digits; None where it means none.
 
     Raises Refused: `ambiguous`, `rotation-stale`, and what is wrong with one that can't be read.
@@ -103,24 +103,17 @@ def find(place: Place, named: str) -> Waiting | None:
     return one
 
 
-def find_to(place: Place, domain: str) -> Waiting | None:
+def find_to(place: Place, domain: str) -> Drafted | None:
     """The waiting rotation to `domain`, None where there is none. Raises Refused (`ambiguous`)."""
     return _the_one([one for one in read(place).waiting if one.new[0] == domain and not one.stale], domain)
 
 
-def must_be_elector(signer: Signer, waiting: Waiting) -> str:
+def must_be_elector(signer: Signer, waiting: Drafted) -> str:
     """The domain that the signer's key endorses for. Raises Refused (`endorsement-does-not-count`) where it is none."""
-    for domain, key_id in endorsement.electors(waiting.on.state.policy):
-        if key_id == signer.key.key_id:
-            return domain
-    raise Refused(
-        "endorsement-does-not-count",
-        f"{signer.key.key_id} is no authority's key",
-        "sign with the key that ledger/policy.yaml names: --key KEY   (gitledger policy shows them)",
-    )
+    return endorsement.elector(signer.key.key_id, endorsement.electors(waiting.on.state.policy))
 
 
-def must_agree(place: Place, domain: str, waiting: Waiting, besides: Sequence[str] = ()) -> None:
+def must_agree(place: Place, domain: str, waiting: Drafted, besides: Sequence[str] = ()) -> None:
     """Raise what `endorse` would raise for what the authority `domain` endorsed before."""
     new = Remembered.of(waiting.rotation, domain, None)
     Memory.of(place.anchor).must_agree(new, besides, _seen(place, domain))
@@ -129,7 +122,7 @@ def must_agree(place: Place, domain: str, waiting: Waiting, besides: Sequence[st
 def endorse(
     place: Place,
     signer: Signer,
-    waiting: Waiting,
+    waiting: Drafted,
     seconds: int,
     *,
     besides: Sequence[str] = (),
@@ -155,15 +148,15 @@ def endorse(
     place.pushed(refs, remote)
     mine = succession.endorsed(waiting.on, waiting.rotation, place.store.read(signed, "blob"))
     counted = {**{one.domain_id: one for one in waiting.endorsements}, domain: mine}
-    after = Waiting(waiting.rotation, tuple(counted[one] for one in sorted(counted)), waiting.on, stale=False)
+    after = Drafted(waiting.rotation, tuple(counted[one] for one in sorted(counted)), waiting.on, stale=False)
     return Endorsing(after, said)
 
 
-def drafted(place: Place, waiting: Waiting, *, remote: str = "origin") -> str | None:
+def drafted(place: Place, waiting: Drafted, *, remote: str = "origin") -> str | None:
     """The blob with the draft of `waiting` on the host, None where the host has none that can be read."""
     if all(one.hash != waiting.hash for one in read(place).waiting):
         return None
-    return place.queue_refs(remote)[f"refs/rotations/{waiting.hash}/draft"]
+    return place.queue_refs(remote).get(f"refs/rotations/{waiting.hash}/draft")
 
 
 def standing(place: Place, now: int) -> Standing:
@@ -172,7 +165,7 @@ def standing(place: Place, now: int) -> Standing:
     sealed = tuple(Sealed(rotation, f"{state.name}@{number}") for number, _, rotation in rotations.sealed(state))
     done = {one.rotation.digest for one in sealed}
     waiting = tuple(one for one in found.waiting if one.rotation.digest not in done)
-    until = {one.hash: min(end, LONGEST_SECONDS) for one, end in hold.held(place, now)}
+    until = {one.hash: end for one, end in hold.held(place, now)}
     endorsed = [one.rotation.endorsed(one.endorsements) for one in found.waiting]
     return Standing(waiting, until, sealed, _both([*endorsed, *(one.rotation for one in sealed)]), found.unreadable)
 
@@ -198,7 +191,7 @@ def _seen(place: Place, domain: str) -> list[Remembered]:
     ]
 
 
-def _the_one(found: Sequence[Waiting], named: str) -> Waiting | None:
+def _the_one(found: Sequence[Drafted], named: str) -> Drafted | None:
     if not found:
         return None
     if len(found) > 1:
@@ -208,7 +201,7 @@ def _the_one(found: Sequence[Waiting], named: str) -> Waiting | None:
     return found[0]
 
 
-def _must_be_current(waiting: Waiting) -> None:
+def _must_be_current(waiting: Drafted) -> None:
     if waiting.stale:
         raise Refused(
             "rotation-stale",
@@ -248,7 +241,7 @@ def _choice(domain: str, key: ManifestKey) -> str:
 
 
 def _check_reason(reason: str | None) -> None:
-    if reason is not None and not (reason.strip() and len(reason) <= 1000 and reason.isprintable()):
+    if reason is not None and not (reason.strip() and len(reason) <= REASON_CHARACTERS and reason.isprintable()):
         raise Usage(
             "reason",
             "a reason is one line of at most 1,000 characters, each of which can be shown",

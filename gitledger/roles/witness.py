@@ -21,12 +21,12 @@ from gitledger.roles.consumer import FetchReport
 from gitledger.roles.journal import Emitted, Journal
 from gitledger.roles.place import Place, Progress, silent
 from gitledger.rules import queue, refusal, rotations, snapshot, succession
-from gitledger.rules.advance import advance
+from gitledger.rules.advance import advance, ancestor
 from gitledger.rules.endorsement import Endorsement
 from gitledger.rules.entry import Entry
 from gitledger.rules.proposal import NAMESPACE, Proposal
 from gitledger.rules.queue import Queue, Verdict
-from gitledger.rules.rotations import Rotations, Waiting
+from gitledger.rules.rotations import Drafted, Rotations
 from gitledger.rules.state import Snapshot, State
 from gitledger.rules.succession import Succession
 from gitledger.rules.transition import Transition
@@ -57,7 +57,7 @@ class Plan:
     unpublished: tuple[Snapshot, ...]
     verdicts: tuple[Verdict, ...]
     queue: Queue
-    sealing: Waiting | None = None
+    sealing: Drafted | None = None
     superseded: Superseded | None = None
 
     @property
@@ -128,6 +128,8 @@ def emit(
         place = Place.of(Store.open(place.store.git_dir, durable=True))
     journal = Journal.of(place.anchor)
     with journal.locked():
+        if (known := _published(place, journal)) is not None:
+            journal.published(known)
         begun = _begin(place, journal, signer.key.key_id, remote=remote, first_here=first_here, now=now)
         begun = begun.settled(journal)
         if not begun.unpublished:
@@ -177,7 +179,7 @@ class _Begun:
 
     newest: Snapshot
     unpublished: tuple[Snapshot, ...]
-    sealing: Waiting | None
+    sealing: Drafted | None
     superseded: Superseded | None
 
     def plan(self, verdicts: tuple[Verdict, ...], waiting: Queue) -> Plan:
@@ -207,7 +209,7 @@ def _begin(
     if key_id is not None and sealing is None:
         _must_be_witness(newest.state, key_id, waiting)
     if sealing is None or not _is_new(key_id, place.verified.state, journal.last):
-        _must_be_first(place, journal.last, first_here or bool(unpublished))
+        _must_be_first(place, journal.last, first_here or bool(unpublished) or _published(place, journal) is not None)
     if sealing is None and not (unpublished and unpublished[0].entry.rotation):
         _must_be_free(place, unpublished, now)
     return _Begun(newest, unpublished, sealing, superseded)
@@ -221,13 +223,12 @@ def _is_new(key_id: str | None, state: State, last: Emitted | None) -> bool:
 def _must_be_free(place: Place, unpublished: tuple[Snapshot, ...], now: int | None) -> None:
     """Raise Refused (`rotation-waits`, `frozen`) where only the seal of a rotation may be emitted."""
     clock = int(time.time()) if now is None else now
-    if place.role == "clone":  # a host notes it in its hooks
-        hold.note(place, clock)
     try:
         hold.must_be_free(place, clock)
     except Refused as error:
         if unpublished:
             error.what += f"; {unpublished[0].name} was signed here before that, and is kept as it is"
+            error.mend = "wait until then; the quorum may also rotate to another key"
         raise
 
 
@@ -235,7 +236,7 @@ def _rotations(place: Place, remote: str) -> Rotations:
     return rotations.read(place.verified, place.queue_refs(remote))
 
 
-def _seal(newest: Snapshot, waiting: Waiting) -> Succession:
+def _seal(newest: Snapshot, waiting: Drafted) -> Succession:
     content = waiting.artifact
     return succession.seal(newest, digest(content), content)
 
@@ -276,7 +277,7 @@ class _Emission:
         self.progress = progress
         self.refusals: dict[str, str] = {}
 
-    def seal(self, waiting: Waiting) -> None:
+    def seal(self, waiting: Drafted) -> None:
         """Seal a rotation to the signer, who is the witness from there on (spec 8)."""
         sealed = _seal(self.newest, waiting)
         self.sign(snapshot.rotating(self.newest, sealed, self.seconds), sealed.after)
@@ -418,6 +419,13 @@ def _unpublished(place: Place, journal: Journal) -> tuple[tuple[Snapshot, ...], 
     return (), _superseded(place, tip, signed[-1])
 
 
+def _published(place: Place, journal: Journal) -> Snapshot | None:
+    """The snapshot that an earlier run signed last, where it was published before that run could note it."""
+    tip = journal.pending(place.store)
+    row = place.verified.state.line.snapshot(place.store, tip) if tip else None
+    return None if row is None else ancestor(place.verified, row.number)
+
+
 def _superseded(place: Place, tip: str, first: str) -> Superseded:
     """What was signed here, from the commit `first` to `tip`, where the line has another snapshot in its place."""
     store, newest = place.store, place.verified
@@ -427,7 +435,8 @@ def _superseded(place: Place, tip: str, first: str) -> Superseded:
         raise Fork(
             "fork",
             f"this machine signed {said.snapshot} as {first}, the ledger has {there}, by the same key",
-            "the ledger went on without it: compare the two with git log, and have the authorities decide",
+            "the ledger went on without it: compare the two with git log, and have the authorities decide;\n"
+            "if nobody ever saw what was signed here: mv ~/.local/state/gitledger/*/pending.bundle ELSEWHERE",
         )
     return Superseded(said.number, tip)
 

@@ -126,6 +126,15 @@ def pinned(objects: Objects, oid: str, snapshot_hash: str) -> Snapshot:
     return Snapshot(state, oid, snapshot_hash, commit, entry)
 
 
+def ancestor(trusted: Snapshot, number: int) -> Snapshot:
+    """Snapshot `number` of the line below `trusted`, which that line's chain of hashes makes as good (0 ≤ number)."""
+    if number == trusted.number:
+        return trusted
+    objects = trusted.state.objects
+    oid = trusted.state.line.row(objects, number).snapshot
+    return pinned(objects, oid, digest(objects.read(oid, "commit")))
+
+
 def _successor(trusted: Snapshot, commit: Commit) -> Entry:
     if not commit.parents or commit.parents[0] != trusted.oid:
         raise Refused("wrong-parent", f"its first parent is not {trusted.name}, {trusted.oid}")

@@ -80,14 +80,29 @@ def read(content: bytes, proposal: Proposal, who: frozenset[tuple[str, str]]) ->
     Raises Malformed or Refused (`endorsement-does-not-count`).
     """
     tag = tags.read(content, proposal, VERB, WORD)
-    for domain, key_id in who:
-        if key_id == tag.key.key_id:
-            return Endorsement(content, domain, key_id)
+    return Endorsement(content, elector(tag.key.key_id, who), tag.key.key_id)
+
+
+def elector(key_id: str, who: frozenset[tuple[str, str]]) -> str:
+    """The domain among `who` whose key this is. Raises Refused (`endorsement-does-not-count`) where it is nobody's."""
+    for domain, theirs in who:
+        if theirs == key_id:
+            return domain
     raise Refused(
         "endorsement-does-not-count",
-        f"the endorsement is by {tag.key.key_id}, which is no authority's key in the policy",
-        "the authorities and their keys stand in ledger/policy.yaml",
+        f"the endorsement is by {key_id}, which is no authority's key",
+        "the authorities and their keys stand in ledger/policy.yaml: gitledger policy   (--key KEY signs with another)",
     )
+
+
+def must_be_sorted(domains: list[str]) -> None:
+    """Raise Refused (`endorsement-order`) unless the domains that endorsed are sorted, each once."""
+    if domains != sorted(set(domains)):
+        raise Refused(
+            "endorsement-order",
+            "endorsements are sorted by domain, and no domain endorses twice",
+            "whoever emits carries them in that order: gitledger emit",
+        )
 
 
 def counted(
@@ -99,9 +114,7 @@ def counted(
     """
     eligible = who(demands, policy)
     endorsements = tuple(read(content, proposal, eligible) for content in contents)
-    domains = [endorsement.domain for endorsement in endorsements]
-    if domains != sorted(set(domains)):
-        raise Refused("endorsement-order", "endorsements are sorted by domain, and no domain endorses twice")
+    must_be_sorted([endorsement.domain for endorsement in endorsements])
     must_be_met(demands, endorsements)
     return endorsements
 

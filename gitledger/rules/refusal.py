@@ -57,10 +57,11 @@ def withdraw(proposal: Proposal, tagger: Ident) -> bytes:
     return tags.compose(proposal, WITHDRAWN, f"Withdraw {proposal.summary}", (f"Withdraws: {proposal.hash}",), tagger)
 
 
-def read(content: bytes, proposal: Proposal, state: State) -> Refusal:
+def read(content: bytes, proposal: Proposal, state: State, *, since: int = 0) -> Refusal:
     """Read the tag `content` as a refusal or withdrawal of `proposal`, by who may say so in `state`.
 
-    A refusal is by the witness of the snapshot that it says under At, who may have been replaced since.
+    A refusal is by the witness of the snapshot that it says under At, who may have been replaced since; `since` is the
+    least number that it may say.
 
     Raises Malformed for another form, Refused (`refusal-key`) for another's signature.
     """
@@ -81,6 +82,12 @@ def read(content: bytes, proposal: Proposal, state: State) -> Refusal:
             "refusal-form",
             f"a refusal says a snapshot up to {state.snapshot_name} under At, and a rule and a sentence under Reason",
             f"At: {state.snapshot_name}, and Reason: path-changed-since the path was changed since the base",
+        )
+    if at.number < since:
+        raise Refused(
+            "refusal-key",
+            f"it is of {at}; since {state.witness.since} the witness is {state.witness.domain_id}, who alone refuses",
+            "leave it to the witness: what can't be numbered is refused at the next emission",
         )
     if signed.key.key_id != _witness_at(at.number, state).pubkey_id:
         raise Refused(

@@ -7,17 +7,16 @@ snapshot than the one it follows on is the newest: nobody can seal it any more.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from gitledger.documents.names import SnapshotName
-from gitledger.documents.rotation import Endorsed, Rotation
+from gitledger.documents.rotation import Rotation, RotationEndorsement
 from gitledger.errors import LedgerError, Malformed, Refused
-from gitledger.objects.codec import digest
 from gitledger.objects.trees import File, Objects, Tree
 from gitledger.rules import succession
-from gitledger.rules.advance import pinned
+from gitledger.rules.advance import ancestor
 from gitledger.rules.state import ROTATIONS, Snapshot, State
 
 DRAFT_REF = re.compile(r"refs/rotations/(?P<rotation>[0-9a-f]{64})/draft")
@@ -28,21 +27,21 @@ REFS = (DRAFT_REF, SIGNATURE_REF)
 """The forms of the refs that hold rotations (spec 2)."""
 
 LIMIT = 256
-"""How many drafts are read: no honest host has as many, and each costs whoever looks some milliseconds."""
+"""How many drafts are read, those that name the newest snapshot first: each costs whoever looks some milliseconds."""
 
 _ARMOUR_BYTES = 4096
 _DRAFT_BYTES = 16384
 
 
 @dataclass(frozen=True)
-class Waiting:
+class Drafted:
     """A drafted rotation and the endorsements that count, sorted by domain; `on` is the snapshot it follows on.
 
     `stale` says that `on` is not the newest any more.
     """
 
     rotation: Rotation
-    endorsements: tuple[Endorsed, ...]
+    endorsements: tuple[RotationEndorsement, ...]
     on: Snapshot
     stale: bool
 
@@ -63,6 +62,13 @@ class Waiting:
         return self.missing[0] == 0
 
     @property
+    def standing(self) -> str:
+        """`pending`, `complete` or `stale`."""
+        if self.stale:
+            return "stale"
+        return "complete" if self.complete else "pending"
+
+    @property
     def new(self) -> tuple[str, str]:
         """Domain and key id of the witness to come."""
         new = self.rotation.rotation.new_witness
@@ -78,52 +84,50 @@ class Waiting:
 class Rotations:
     """What waits, in the order of the refs; `unreadable` are refs that hold nothing that counts, with the reason."""
 
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[Drafted, ...] = ()
     unreadable: Mapping[str, LedgerError] = field(default_factory=dict)
 
     @property
-    def complete(self) -> tuple[Waiting, ...]:
+    def complete(self) -> tuple[Drafted, ...]:
         """Those that could be sealed now."""
         return tuple(one for one in self.waiting if one.complete and not one.stale)
 
-    def to(self, key_id: str) -> Waiting | None:
+    def to(self, key_id: str) -> Drafted | None:
         """The complete rotation to this key, which names it at most once on one snapshot."""
         return next((one for one in self.complete if one.new[1] == key_id), None)
 
 
 def read(newest: Snapshot, refs: Mapping[str, str]) -> Rotations:
     """The rotations that `refs` (full ref name to oid) hold, as far as they can be read."""
-    objects = newest.state.objects
-    waiting: list[Waiting] = []
     unreadable: dict[str, LedgerError] = {}
-    drafts = [(match, oid) for ref, oid in sorted(refs.items()) if (match := DRAFT_REF.fullmatch(ref)) is not None]
-    for match, oid in drafts[:LIMIT]:
-        ref = match[0]
+    signatures: dict[str, list[tuple[str, str]]] = {}
+    for ref, oid in sorted(refs.items()):
+        if match := SIGNATURE_REF.fullmatch(ref):
+            signatures.setdefault(match["rotation"], []).append((ref, oid))
+    waiting: list[Drafted] = []
+    for ref, content in _drafts(newest, refs, unreadable):
+        named = ref.split("/")[2]
         try:
-            rotation = read_draft(objects, oid)
-            must_be_named(rotation, match["rotation"])
+            rotation = parse_draft(content)
+            must_be_named(rotation, named)
             on = _snapshot_of(newest, rotation)
             succession.must_be_possible(on, rotation)
         except LedgerError as error:
             unreadable[ref] = error
-            continue
-        endorsements: dict[str, Endorsed] = {}
-        for where, armour in _endorsements(refs, match["rotation"]):
-            try:
-                one = read_endorsement(on, rotation, armour)
-                endorsements.setdefault(one.domain_id, one)
-            except LedgerError as error:
-                unreadable[where] = error
-        counted = tuple(endorsements[domain] for domain in sorted(endorsements))
-        waiting.append(Waiting(rotation, counted, on, stale=on.oid != newest.oid))
-    for match, _ in drafts[LIMIT:]:
-        unreadable[match[0]] = Refused("too-many-rotations", f"more than {LIMIT} drafts are there")
+        else:
+            endorsements = _endorsements(on, rotation, signatures.get(named, ()), unreadable)
+            waiting.append(Drafted(rotation, endorsements, on, stale=on.oid != newest.oid))
     return Rotations(tuple(waiting), unreadable)
 
 
 def read_draft(objects: Objects, oid: str) -> Rotation:
-    """The blob `oid` as a draft: an artifact without endorsements. Raises Malformed, Refused (`draft-endorsed`)."""
-    rotation = Rotation.parse(_blob(objects, oid, _DRAFT_BYTES))
+    """The blob `oid` as a draft. Raises what `parse_draft` raises, Malformed for what is no blob of at most 16 KiB."""
+    return parse_draft(_blob(objects, oid, _DRAFT_BYTES))
+
+
+def parse_draft(content: bytes) -> Rotation:
+    """A draft: an artifact without endorsements. Raises Malformed, Refused (`draft-endorsed`)."""
+    rotation = Rotation.parse(content)
     if rotation.endorsements.endorsements:
         raise Refused(
             "draft-endorsed",
@@ -133,7 +137,7 @@ def read_draft(objects: Objects, oid: str) -> Rotation:
     return rotation
 
 
-def read_endorsement(on: Snapshot, rotation: Rotation, oid: str) -> Endorsed:
+def read_endorsement(on: Snapshot, rotation: Rotation, oid: str) -> RotationEndorsement:
     """The blob `oid` as an endorsement of `rotation` on `on`. Raises what `succession.endorsed` raises."""
     return succession.endorsed(on, rotation, _blob(on.state.objects, oid, _ARMOUR_BYTES))
 
@@ -164,16 +168,39 @@ def _snapshot_of(newest: Snapshot, rotation: Rotation) -> Snapshot:
     ledger, number = SnapshotName.parse(rotation.previous_snapshot.snapshot_id)
     if ledger != newest.state.name or number >= newest.number:
         return newest  # whose own check says what is wrong
-    objects = newest.state.objects
-    oid = newest.state.line.row(objects, number).snapshot
-    return pinned(objects, oid, digest(objects.read(oid, "commit")))
+    return ancestor(newest, number)
 
 
-def _endorsements(refs: Mapping[str, str], rotation: str) -> Iterator[tuple[str, str]]:
-    for ref, oid in sorted(refs.items()):
-        match = SIGNATURE_REF.fullmatch(ref)
-        if match is not None and match["rotation"] == rotation:
-            yield ref, oid
+def _drafts(
+    newest: Snapshot, refs: Mapping[str, str], unreadable: dict[str, LedgerError]
+) -> Iterator[tuple[str, bytes]]:
+    """The refs of drafts and what they hold, at most `LIMIT`; those that name the newest snapshot come first."""
+    found: list[tuple[bool, str, bytes]] = []
+    for ref, oid in refs.items():
+        if DRAFT_REF.fullmatch(ref):
+            try:
+                content = _blob(newest.state.objects, oid, _DRAFT_BYTES)
+                found.append((newest.hash.encode() not in content, ref, content))
+            except LedgerError as error:
+                unreadable[ref] = error
+    found.sort()
+    for _, ref, _ in found[LIMIT:]:
+        unreadable[ref] = Refused("too-many-rotations", f"more than {LIMIT} drafts are there", "gitledger rotations")
+    return ((ref, content) for _, ref, content in found[:LIMIT])
+
+
+def _endorsements(
+    on: Snapshot, rotation: Rotation, signatures: Iterable[tuple[str, str]], unreadable: dict[str, LedgerError]
+) -> tuple[RotationEndorsement, ...]:
+    """Those of `signatures` (ref and blob) that count, one a domain, sorted by domain."""
+    found: dict[str, RotationEndorsement] = {}
+    for ref, oid in signatures:
+        try:
+            one = read_endorsement(on, rotation, oid)
+            found.setdefault(one.domain_id, one)
+        except LedgerError as error:
+            unreadable[ref] = error
+    return tuple(found[domain] for domain in sorted(found))
 
 
 def _blob(objects: Objects, oid: str, limit: int) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gitledger.documents.rotation import NAMESPACE, Endorsed, PreviousSnapshot, Rotation, WitnessKey
+from gitledger.documents.rotation import NAMESPACE, PreviousSnapshot, Rotation, RotationEndorsement, WitnessKey
 from gitledger.documents.witness import Witness
 from gitledger.errors import Malformed, Refused, about
 from gitledger.objects.codec import digest
@@ -113,7 +113,7 @@ def must_be_possible(on: Snapshot, rotation: Rotation) -> None:
         )
 
 
-def endorsed(on: Snapshot, rotation: Rotation, armour: bytes) -> Endorsed:
+def endorsed(on: Snapshot, rotation: Rotation, armour: bytes) -> RotationEndorsement:
     """The endorsement of `rotation` that the signature `armour` is, by an authority of the policy of `on`.
 
     Raises Malformed or Refused for what is no signature over H, Refused (`endorsement-does-not-count`) for one by
@@ -122,14 +122,8 @@ def endorsed(on: Snapshot, rotation: Rotation, armour: bytes) -> Endorsed:
     signature = sshsig.parse(armour)
     sshsig.verify(signature, rotation.digest, NAMESPACE)
     key_id = signature.key.key_id
-    for domain, authority_key in endorsement.electors(on.state.policy):
-        if authority_key == key_id:
-            return Endorsed(domain_id=domain, pubkey_id=key_id, signature=armour.decode("ascii"))
-    raise Refused(
-        "endorsement-does-not-count",
-        f"the endorsement is by {key_id}, which is no authority's key in the policy of {on.name}",
-        "the authorities and their keys stand in ledger/policy.yaml: gitledger policy",
-    )
+    domain = endorsement.elector(key_id, endorsement.electors(on.state.policy))
+    return RotationEndorsement(domain_id=domain, pubkey_id=key_id, signature=armour.decode("ascii"))
 
 
 def seal(on: Snapshot, key: str, content: bytes) -> Succession:
@@ -155,9 +149,7 @@ def demand(on: Snapshot) -> endorsement.Demand:
 
 def _must_be_endorsed(on: Snapshot, rotation: Rotation) -> None:
     """Every endorsement counts, sorted by domain, no domain twice; together they are a quorum."""
-    domains = [one.domain_id for one in rotation.endorsements.endorsements]
-    if domains != sorted(set(domains)):
-        raise Refused("endorsement-order", "endorsements are sorted by domain, and no domain endorses twice")
+    endorsement.must_be_sorted([one.domain_id for one in rotation.endorsements.endorsements])
     found = [_must_be_by_whom_it_says(on, rotation, one) for one in rotation.endorsements.endorsements]
     lack, among = demand(on).missing(found)
     if lack:
@@ -168,7 +160,7 @@ def _must_be_endorsed(on: Snapshot, rotation: Rotation) -> None:
         )
 
 
-def _must_be_by_whom_it_says(on: Snapshot, rotation: Rotation, said: Endorsed) -> tuple[str, str]:
+def _must_be_by_whom_it_says(on: Snapshot, rotation: Rotation, said: RotationEndorsement) -> tuple[str, str]:
     with about(f"the endorsement of {said.domain_id}"):
         found = endorsed(on, rotation, said.signature.encode())
         if found != said:

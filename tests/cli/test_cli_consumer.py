@@ -206,6 +206,7 @@ def test_status_as_json_is_for_programs(world: World, clone: Path) -> None:
         "quiet": None,
         "pinned": "common@0",
         "branch": None,
+        "beside": None,
         "key_id": world.alice.key_id,
         "domain": "alice",
         "read_only": False,

@@ -101,7 +101,7 @@ def test_adopt_takes_the_rotation_and_says_whose_it_is(world: World, mirror: Mir
 def test_evidence_is_compared_with_the_ledger_that_one_is_in(
     world: World, mirror: Mirror, copy: Path, tmp_path: Path
 ) -> None:
-    fork(mirror)
+    other = fork(mirror)
     typed(world.alice, copy, "fetch", status=3)
     outside, inside = (told(world.alice, where, "evidence", "check", proof(copy)) for where in (tmp_path, copy))
     assert (outside["base"]["here"], inside["base"]["here"]) == (None, True)
@@ -110,7 +110,7 @@ def test_evidence_is_compared_with_the_ledger_that_one_is_in(
     assert "Compare the hash" in typed(world.alice, tmp_path, "evidence", "check", proof(copy)).stdout
     # on the other side, a fork further up stands on a snapshot that is none of ours
     (copy / ".git" / "gitledger" / "evidence").rename(tmp_path / "first")
-    ours = typed(world.alice, copy, "adopt", world.oid("refs/gitledger/foreign/2/there", copy))
+    ours = typed(world.alice, copy, "adopt", other)
     assert "is verified" in ours.stdout
     mirror.show(mirror.snapshot("domains/alice/z", on=world.oid("common@2", copy), at=30))
     typed(world.alice, copy, "fetch", status=3)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitledger.documents.rotation import NAMESPACE, Endorsed, PreviousSnapshot, Rotation, WitnessKey
+from gitledger.documents.rotation import NAMESPACE, PreviousSnapshot, Rotation, RotationEndorsement, WitnessKey
 from gitledger.errors import LedgerError
 
 LEDGER, PREVIOUS, POLICY = (f"sha256:{letter * 64}" for letter in "abc")
@@ -175,7 +175,7 @@ def test_fields_that_run_together_to_the_same_bytes_have_another_h() -> None:
         "42",
         "- x # y",
         " é 漢 😀 ",
-        "x" * 100_000,
+        "x" * 1000,
     ],
     ids=lambda reason: repr(reason[:12]),
 )
@@ -188,6 +188,12 @@ def test_a_reason_is_any_text_and_comes_back_as_it_was(reason: str) -> None:
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters="\ufeff\ufffe\uffff")))
 def test_every_reason_without_control_characters_comes_back(reason: str) -> None:
     assert Rotation.parse(draft(reason).render().encode()).rotation.reason == reason
+
+
+def test_a_reason_has_at_most_a_thousand_characters() -> None:
+    with pytest.raises(LedgerError) as caught:
+        Rotation.parse(draft("x" * 1001).render().encode())
+    assert caught.value.rule == "document-form"
 
 
 @pytest.mark.parametrize("reason", ["\x1b[31m", "tab\there", "a\rb", "\0", "\x7f", "\x85", "\u2028", "\ufeff"])
@@ -270,7 +276,7 @@ def test_a_malformed_artifact_is_refused_and_its_twin_is_not(old: str, new: str,
 
 
 def test_endorsements_are_in_the_order_given_and_replace_those_before() -> None:
-    some = [Endorsed(domain_id=one, pubkey_id=ALICE, signature="x\n") for one in ("james", "alice", "alice")]
+    some = [RotationEndorsement(domain_id=one, pubkey_id=ALICE, signature="x\n") for one in ("james", "alice", "alice")]
     rotation = draft().endorsed(some[:1]).endorsed(some)
     assert [one.domain_id for one in rotation.endorsements.endorsements] == ["james", "alice", "alice"]
     assert Rotation.parse(rotation.render().encode()) == rotation

@@ -9,8 +9,8 @@ import forge
 import pytest
 from mirror import KEYS, NOW, Mirror
 
-from gitledger.errors import Fork, LedgerError, Malformed, Refused, Usage
-from gitledger.roles import adoption, consumer, evidence, foreign
+from gitledger.errors import Failed, Fork, LedgerError, Malformed, Refused, Usage
+from gitledger.roles import adoption, consumer, evidence, foreign, status
 from gitledger.roles.place import AHEAD_SECONDS, Place
 
 FOREIGN = "refs/gitledger/foreign/"
@@ -36,6 +36,16 @@ def failed(clone: Path, kind: type[LedgerError] = Fork) -> LedgerError:
 
 def refs(clone: Path, below: str = FOREIGN) -> dict[str, str]:
     return {ref.removeprefix(below): oid for ref, oid in Place.open(clone).store.refs(below).items()}
+
+
+def kept(clone: Path) -> dict[str, str]:
+    """The refs of sides and proofs, with the sides of a fork called `here` and `there`."""
+    sides = {
+        f"{fork.number}/{side.oid}": f"{fork.number}/{what}"
+        for fork in foreign.known(Place.open(clone))
+        for what, side in (("here", fork.here), ("there", fork.there))
+    }
+    return {sides.get(ref, ref): oid for ref, oid in refs(clone).items()}
 
 
 def standing(clone: Path) -> tuple[dict[str, str], dict[str, str], str]:
@@ -77,7 +87,7 @@ def test_a_fork_keeps_both_sides_and_the_evidence_and_moves_nothing(mirror: Mirr
     theirs = side(mirror, mirror.snapshots[1], 4)
     error = failed(clone)
     assert standing(clone) == before
-    assert refs(clone) == {"2/here": mirror.tip, "2/there": theirs[-1]}
+    assert kept(clone) == {"2/here": mirror.tip, "2/there": theirs[-1]}
     assert refs(clone, "refs/gitledger/incoming/") == {}
     (file,) = files(clone)
     assert str(file) in error.mend and "common@2 was signed twice by you" in error.what
@@ -100,7 +110,7 @@ def test_a_fork_seen_again_is_told_again_and_only_grows(mirror: Mirror, clone: P
     mirror.show(mirror.snapshot(on=theirs[-1]))
     failed(clone)
     assert files(clone) == file
-    assert refs(clone)["2/there"] == forge.git(mirror.path, "rev-parse", "common").decode().strip()
+    assert kept(clone)["2/there"] == forge.git(mirror.path, "rev-parse", "common").decode().strip()
     mirror.show(mirror.tip)
     mirror.grow()
     assert fetch(clone).after == 4
@@ -113,15 +123,15 @@ def test_there_is_one_fork_a_number_and_a_rotation_takes_its_place(mirror: Mirro
     failed(clone)
     side(mirror, base, 1, "third")
     assert "is not kept" in failed(clone).what
-    assert refs(clone)["2/there"] == first[0]
+    assert kept(clone)["2/there"] == first[0]
     rotation = sealed(mirror, base, JAMES)
     mirror.show(rotation)
     error = failed(clone)
     assert "seals a quorum's rotation to james, endorsed by alice, james" in error.what
-    assert refs(clone)["2/there"] == rotation
+    assert kept(clone)["2/there"] == rotation
     mirror.show(sealed(mirror, base, ALICE))
     assert "is not kept" in failed(clone).what
-    assert refs(clone)["2/there"] == rotation
+    assert kept(clone)["2/there"] == rotation
 
 
 def test_no_more_numbers_are_kept_than_may_be(mirror: Mirror, clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,8 +140,39 @@ def test_no_more_numbers_are_kept_than_may_be(mirror: Mirror, clone: Path, monke
     failed(clone)
     side(mirror, mirror.snapshots[2], 1)
     assert "is not kept" in failed(clone).what
-    assert set(refs(clone)) == {"2/here", "2/there"}
+    assert set(kept(clone)) == {"2/here", "2/there"}
     assert len(files(clone)) == 1
+
+
+def test_a_fork_that_seals_a_rotation_finds_a_place_among_any_number_that_do_not(
+    mirror: Mirror, clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foreign, "MOST", 2)
+    for number in (0, 1):
+        side(mirror, mirror.snapshots[number], name=f"at-{number}")
+        failed(clone)
+    mirror.show(seal := sealed(mirror, mirror.snapshots[2], JAMES))
+    failed(clone)
+    assert sorted(kept(clone)) == ["1/here", "1/there", "3/here", "3/there"] and kept(clone)["3/there"] == seal
+    assert adoption.look(Place.open(clone)).chosen.oid == seal
+
+
+def test_resolved_forks_take_no_place(mirror: Mirror, clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foreign, "MOST", 1)
+    side(mirror, mirror.snapshots[0])
+    failed(clone)
+    place = Place.open(clone)
+    adoption.adopt(place, adoption.look(place, foreign.forks(place)[0].here.hash))
+    side(mirror, mirror.snapshots[1])
+    failed(clone)
+    assert [fork.name for fork in foreign.forks(Place.open(clone))] == ["common@2"]
+
+
+@pytest.mark.parametrize("damage", [b"\xff", b"{", b"[]", b'{"2": 1}'])
+def test_a_note_of_forks_that_can_not_be_read_is_a_sentence(mirror: Mirror, clone: Path, damage: bytes) -> None:
+    (clone / ".git" / "gitledger" / "forks.json").write_bytes(damage)
+    with pytest.raises(Failed, match="forks-unreadable"):
+        foreign.forks(Place.open(clone))
 
 
 def test_a_conflicting_pair_of_rotations_names_who_endorsed_both(mirror: Mirror, clone: Path) -> None:
@@ -179,7 +220,7 @@ def test_what_the_witness_signed_invalidly_is_kept_as_a_proof(mirror: Mirror, cl
     assert str(file) in error.mend
     proven = evidence.check(file.read_bytes())
     assert isinstance(proven, evidence.Misconduct)
-    assert (proven.oid, proven.domain, proven.standing, proven.fault.rule) == (bad, "you", "witness", "altered")
+    assert (proven.oid, proven.domain, proven.serving, proven.fault.rule) == (bad, "you", True, "altered")
     mirror.show(mirror.snapshot(first="common@4: yet another"))
     failed(clone, Refused)
     assert refs(clone) == {"4/misconduct": bad} and files(clone) == [file]
@@ -196,8 +237,8 @@ def test_misconduct_is_kept_from_beside_the_line_too(mirror: Mirror, clone: Path
     other = side(mirror, mirror.snapshots[1])
     mirror.show(mirror.snapshot(on=other[-1], lines={"Content": "sha256:" + "0" * 64}))
     assert "above it" in failed(clone).what
-    assert set(refs(clone)) == {"2/misconduct", "2/here", "2/there", "4/misconduct"}
-    assert refs(clone)["2/there"] == other[-1]
+    assert set(kept(clone)) == {"2/misconduct", "2/here", "2/there", "4/misconduct"}
+    assert kept(clone)["2/there"] == other[-1]
 
 
 def test_a_former_witness_who_goes_on_emitting_is_kept(mirror: Mirror, clone: Path) -> None:
@@ -210,7 +251,7 @@ def test_a_former_witness_who_goes_on_emitting_is_kept(mirror: Mirror, clone: Pa
     assert refs(clone) == {"5/misconduct": late}
     proven = evidence.check(files(clone)[0].read_bytes())
     assert isinstance(proven, evidence.Misconduct)
-    assert (proven.domain, proven.standing) == ("you", "former")
+    assert (proven.domain, proven.serving) == ("you", False)
 
 
 def test_what_a_stranger_or_nobody_signed_is_kept_nowhere(mirror: Mirror, clone: Path) -> None:
@@ -234,7 +275,7 @@ def test_adopting_moves_branch_and_tags_to_a_longer_side(mirror: Mirror, clone: 
     heads, tags, after = standing(clone)
     assert heads == {"common": theirs[-1]} and after == head
     assert [tags[f"common@{number}"] for number in range(6)] == [*mirror.snapshots[:2], *theirs]
-    assert refs(clone) == {"2/here": theirs[-1], "2/there": mirror.tip}
+    assert kept(clone) == {"2/here": theirs[-1], "2/there": mirror.tip}
     assert foreign.forks(Place.open(clone)) == ()
     all_is_well(clone)
     assert fetch(clone).after == 5
@@ -278,6 +319,109 @@ def test_without_a_name_the_side_that_seals_a_rotation_is_adopted(mirror: Mirror
     assert Place.open(clone).verified.oid == rotation
     assert Place.open(clone).verified.state.witness.domain_id == "james"
     all_is_well(clone)
+
+
+def test_a_line_that_was_left_is_never_dropped_whatever_is_offered_after(mirror: Mirror, clone: Path) -> None:
+    mine = mirror.snapshots[2]
+    theirs = side(mirror, mirror.snapshots[1])
+    failed(clone)
+    place = Place.open(clone)
+    place = adoption.adopt(place, adoption.look(place, forge.hash_of(mirror.path, theirs[0])))
+    for witness, hour in ((JAMES, 9), (ALICE, 10)):
+        mirror.show(sealed(mirror, mirror.snapshots[1], witness, at=hour))
+        failed(clone)
+    (fork,) = foreign.forks(Place.open(clone))
+    assert fork.there.rotates_to == "james" and [side.oid for side in fork.others] == [mine]
+    place = Place.open(clone)
+    place = adoption.adopt(place, adoption.look(place, fork.there.hash))
+    place = adoption.adopt(place, adoption.look(place, forge.hash_of(mirror.path, mine)))
+    assert place.verified.oid == mirror.tip
+    assert {f"2/{oid}" for oid in (mine, theirs[0], fork.there.oid)} <= refs(clone).keys()
+    all_is_well(clone)
+
+
+def test_evidence_that_was_lost_is_written_again(mirror: Mirror, clone: Path) -> None:
+    side(mirror, mirror.snapshots[1])
+    failed(clone)
+    (file,) = files(clone)
+    content = file.read_bytes()
+    file.unlink()
+    failed(clone)
+    assert file.read_bytes() == content
+
+
+def test_a_checkout_on_the_side_that_was_left_is_told_for_what_it_is(mirror: Mirror, clone: Path) -> None:
+    theirs = side(mirror, mirror.snapshots[1])
+    failed(clone)
+    place = Place.open(clone)
+    place = adoption.adopt(place, adoption.look(place, forge.hash_of(mirror.path, theirs[0])))
+    said = status.status(place, None)
+    assert (said.pinned, said.branch, said.beside) == ("", "", "common@3")
+
+
+def test_the_present_witness_s_misconduct_takes_the_place_of_a_former_one_s(mirror: Mirror, clone: Path) -> None:
+    seal = sealed(mirror, mirror.tip, JAMES)
+    mirror.show(seal)
+    fetch(clone)
+    proposal = forge.proposal(mirror.path, seal, {"domains/alice/x.txt": b"x\n"}, ALICE[1])
+    before = forge.snapshot(
+        mirror.path,
+        seal,
+        proposal,
+        KEYS / "you",
+        committer=f"you <you@common> {forge.START + 20} +0000",
+        lines={"Witness": f"you {forge.key_id(KEYS / 'you')}"},
+    )
+    now = forge.snapshot(mirror.path, seal, proposal, JAMES[1], lines={"Content": "sha256:" + "ab" * 32})
+    for oid in (before, now, before):
+        mirror.show(oid)
+        said = failed(clone, Refused).what
+        assert "signed it" in said
+    assert "another proof" in said and refs(clone)["5/misconduct"] == now
+
+
+def test_a_proposal_with_a_snapshot_s_message_accuses_nobody(mirror: Mirror, clone: Path) -> None:
+    seal = sealed(mirror, mirror.tip, JAMES)
+    mirror.show(seal)
+    fetch(clone)
+    message = forge.message(mirror.path, seal)
+    proposal = forge.proposal(mirror.path, seal, {"domains/james/x.txt": b"x\n"}, JAMES[1], message)
+    mirror.show(proposal)
+    assert "signed it" not in failed(clone, LedgerError).what
+    assert [ref for ref in refs(clone) if ref.endswith("misconduct")] == []
+
+
+def test_what_another_command_verified_meanwhile_is_not_taken_back(mirror: Mirror, clone: Path) -> None:
+    early = Place.open(clone)
+    before = early.verified
+    mirror.grow(2)
+    fetch(clone)
+    after = early.advanced(before)  # a fetch that began earlier, and ends now
+    assert after.verified.name == "common@5"
+    theirs = side(mirror, mirror.snapshots[1], 9)
+    failed(clone)
+    place = Place.open(clone)
+    move = adoption.look(place, forge.hash_of(mirror.path, theirs[0]))
+    late = Place.open(clone)
+    stands = late.verified
+    adoption.adopt(place, move)
+    with pytest.raises(Failed, match="moved-meanwhile"):
+        late.advanced(stands)
+    assert Place.open(clone).verified.oid == theirs[-1]
+    all_is_well(clone)
+
+
+def test_an_adoption_of_what_has_moved_since_it_was_looked_at_is_refused(mirror: Mirror, clone: Path) -> None:
+    theirs = side(mirror, mirror.snapshots[1])
+    failed(clone)
+    place = Place.open(clone)
+    move = adoption.look(place, forge.hash_of(mirror.path, theirs[0]))
+    mirror.show(mirror.tip)
+    mirror.grow()
+    fetch(clone)
+    with pytest.raises(Failed, match="moved-meanwhile"):
+        adoption.adopt(place, move)
+    assert Place.open(clone).verified.name == "common@4"
 
 
 def test_naming_the_own_side_resolves_by_staying(mirror: Mirror, clone: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from world import Done, Person, Rotated, World, accepted, refused
 
 from gitledger.roles import gate, hold, host
+from gitledger.rules import rotations
 
 GRACE = 36500 * 86400  # that of the policy in these tests
 FILE = {"shared/a.txt": b"a\n"}
@@ -217,6 +218,38 @@ def test_grace_counts_from_when_the_host_saw_it_complete_and_no_push_begins_it_a
     accepted(world.offer(next_snapshot(world, world.you)))
 
 
+def test_a_hook_that_was_killed_before_it_noted_it_only_puts_the_grace_off(world: World) -> None:
+    hook, away = world.host / "hooks" / "post-receive", world.host / "hooks" / "away"
+    hook.rename(away)
+    made = world.rotate(world.james, [world.alice, world.james])
+    away.rename(hook)
+    noted = world.host / "gitledger" / "rotations.json"
+    refused(world.offer(next_snapshot(world, world.you)), "rotation-waits")
+    assert not noted.exists() or made.hash not in noted.read_text()
+    world.propose(world.alice, FILE)
+    assert made.hash in noted.read_text()
+
+
+def test_one_more_endorsement_of_what_is_complete_tells_the_same_end(world: World) -> None:
+    world.rotate(world.james, [world.alice, world.james])
+    age(world, GRACE - 3600)
+    done = world.rotate(world.james, [world.you], draft=False).push
+    assert done is not None and time.strftime("%Y", time.gmtime()) in done.stderr.partition("until")[2][:6]
+
+
+def test_a_draft_on_the_newest_snapshot_is_read_however_many_stale_ones_there_are(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        world.rotate(world.james, [world.alice])
+        accepted(world.offer(next_snapshot(world, world.you, name=f"{number}")))
+    made = world.rotate(world.james, [world.alice])
+    monkeypatch.setattr(rotations, "LIMIT", 1)
+    found = rotations.read(world.place().verified, world.place().queue_refs())
+    assert [one.hash for one in found.waiting] == [made.hash]
+    assert {error.rule for error in found.unreadable.values()} == {"too-many-rotations"}
+
+
 def test_after_the_grace_period_the_new_witness_may_still_be_the_first(world: World) -> None:
     made = world.rotate(world.james, [world.alice, world.james])
     age(world, GRACE + 1)
@@ -300,6 +333,22 @@ def test_a_freeze_ends_by_itself_and_by_thawing(world: World) -> None:
     refused(world.offer(snapshot), "frozen")
     assert hold.thaw(world.place()) and not hold.thaw(world.place())
     accepted(world.offer(snapshot))
+
+
+def test_a_snapshot_that_came_in_at_that_moment_does_not_end_a_freeze(world: World) -> None:
+    snapshot = next_snapshot(world, world.you)
+    place = world.place()
+    assert place.verified.name == "common@0"
+    accepted(world.offer(snapshot))
+    hold.freeze(place, 60, int(time.time()))
+    refused(world.offer(next_snapshot(world, world.you, name="b")), "frozen")
+
+
+def test_a_freeze_lasts_no_longer_than_a_time_can_be(world: World) -> None:
+    made = hold.freeze(world.place(), 10**15, int(time.time()))
+    assert made.until == 253402300799
+    done = refused(world.offer(next_snapshot(world, world.you)), "frozen")
+    assert "9999-12-31 23:59 UTC" in done.stderr
 
 
 def test_a_freeze_that_cannot_be_read_holds(world: World) -> None:

@@ -29,7 +29,7 @@ def remembered(name: str, *, to: str = "", on: str = DIGEST, by: str = "alice") 
         snapshot="common@4",
         snapshot_hash=on,
         domain="james",
-        key_id=to or f"SHA256:{name}",
+        key_id=f"SHA256:{(to or name).ljust(43, 'A')}",
         by=by,
         seconds=forge.START,
     )
@@ -90,7 +90,7 @@ def test_another_authority_another_snapshot_and_the_same_key_are_no_contradictio
     memory.keep(remembered("aaaaaaaa"))
     memory.keep(remembered("bbbbbbbb", by="james"))
     memory.keep(remembered("cccccccc", on="sha256:" + "1" * 64))
-    memory.keep(remembered("dddddddd", to="SHA256:aaaaaaaa"))
+    memory.keep(remembered("dddddddd", to="aaaaaaaa"))
     with pytest.raises(Refused, match="endorsed-another"):
         memory.keep(remembered("eeeeeeee"))
 
@@ -110,6 +110,12 @@ def test_what_is_no_beginning_of_an_h_names_nothing(memory: Memory, besides: str
     memory.keep(remembered("aaaaaaaa"))
     with pytest.raises(LedgerError, match=r"\[besides\]"):
         memory.keep(remembered("bbbbbbbb"), [besides])
+
+
+def test_what_one_authority_endorsed_hides_nothing_that_another_did(memory: Memory) -> None:
+    memory.keep(remembered("aa", by="james"))
+    with pytest.raises(Refused, match="endorsed-another"):
+        memory.keep(remembered("bb", by="alice"), seen=[remembered("aa", by="alice")])
 
 
 def test_of_two_at_once_one_is_refused(memory: Memory) -> None:

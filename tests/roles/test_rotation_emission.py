@@ -227,6 +227,23 @@ def test_a_seal_that_was_signed_before_a_crash_is_published_byte_for_byte(
     assert world.tip == signed
 
 
+def test_a_first_seal_that_was_published_before_a_crash_is_known_to_have_been(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.rotate(world.james, [world.alice, world.james])
+    with monkeypatch.context() as patch:
+        patch.setattr(journals.Journal, "published", _killed)
+        with pytest.raises(RuntimeError):
+            world.emit(by=world.james)
+    assert world.snapshots() == ["common@0", "common@1"]
+    world.propose(world.alice, {"shared/after.txt": b"x\n"})
+    assert world.emit(by=world.james).published == ("common@2",)
+
+
+def _killed(journal: object, snapshot: object) -> None:
+    raise RuntimeError("killed")
+
+
 def test_what_the_old_witness_signed_and_did_not_publish_is_kept_aside_once_another_sealed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
