@@ -38,7 +38,7 @@ def endorse(
     key: Key = None,
     at: At = None,
 ) -> None:
-    """Show a proposal's change, or a rotation of the witness, and endorse it.
+    """Look at a proposal or a rotation, and endorse it.
 
     The endorsement of a proposal is a signed tag, that of a rotation a signature over its H. On a terminal it asks
     before it signs.
@@ -63,9 +63,10 @@ def endorse(
 
 
 def policy(key: Key = None, as_json: Json = False, at: At = None) -> None:
-    """Who may do what: the policy of the newest verified snapshot.
+    """Who may do what in this ledger.
 
-    Authorities and quorum, rotation, registration, path rules, limits; the key at hand is marked.
+    The policy of the newest verified snapshot: authorities and quorum, rotation, registration, path rules, limits; the
+    key at hand is marked.
 
     --json: snapshot, revision, witness {domain, key_id}, authorities [{domain, key_id, yours}], threshold, may_lose,
     rotation_allowed, grace_period, revoked, registration, rekey, paths [{match, proposers, endorsements}],

@@ -11,7 +11,7 @@ import typer
 
 from gitledger.cli import output
 from gitledger.cli.options import At, Json, Key, bytes_of, keys_by_domain, now, place_here, signer_for
-from gitledger.errors import Refused
+from gitledger.errors import Malformed, Refused, Usage
 
 if TYPE_CHECKING:
     from gitledger.roles.host import Card
@@ -145,7 +145,11 @@ def freeze(
     from gitledger.roles import hold
 
     place = place_here()
-    made = hold.freeze(place, seconds_of(period), int(time.time()))
+    try:
+        seconds = seconds_of(period)
+    except Malformed as error:
+        raise Usage(error.rule, error.what, "gitledger host freeze --for 7d") from None
+    made = hold.freeze(place, seconds, int(time.time()))
     newest = place.verified.name
     if as_json:
         output.as_json({"snapshot": newest, "since": output.iso(made.since), "until": output.iso(made.until)})

@@ -54,10 +54,10 @@ def rotate(
     as_json: Json = False,
     at: At = None,
 ) -> None:
-    """Draft a rotation of the witness on the newest snapshot, and endorse it.
+    """Name another witness, with other authorities.
 
-    In a clone it fetches first. Where the same is drafted already, that one is endorsed. On a terminal it shows what
-    is endorsed, and asks (not with --json).
+    It drafts a rotation on the newest snapshot, and endorses it. In a clone it fetches first. Where the same is drafted
+    already, that one is endorsed. On a terminal it shows what is endorsed, and asks (not with --json).
 
     --json: as in `rotations`, for this one; said.
     """
@@ -76,7 +76,7 @@ def rotate(
 
 
 def rotations(as_json: Json = False, at: At = None) -> None:
-    """The rotations of the witness: those that wait, and those that were sealed.
+    """Which rotations of the witness wait, or were sealed.
 
     In a clone, as last fetched.
 

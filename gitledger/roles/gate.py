@@ -390,6 +390,10 @@ def _must_rotate(update: Update, newest: Snapshot, refs: Mapping[str, str], foun
             f"no rotation {named} is drafted here",
             f"push its draft together with the endorsement: git push origin DRAFT:{above}/draft SIGNATURE:{update.ref}",
         )
+    for number, _, sealed in rotations.sealed(newest.state):
+        if sealed.digest.hex() == named:
+            name = f"{newest.state.name}@{number}"
+            raise Refused("rotation-sealed", f"{name} seals it: nothing is left to endorse", f"gitledger show {name}")
     rotation = rotations.read_draft(newest.state.objects, refs[f"{above}/draft"])
     rotations.must_be_named(rotation, named)
     succession.must_be_possible(newest, rotation)

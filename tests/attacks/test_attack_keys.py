@@ -15,6 +15,8 @@ from doors import Doors, Thrown
 from forge import Entry
 from world import Templates, World, accepted, refused
 
+pytestmark = pytest.mark.long
+
 ALICE = "domains/alice/domain.yaml"
 JAMES = "domains/james/domain.yaml"
 POLICY = "ledger/policy.yaml"

@@ -11,6 +11,8 @@ import pytest
 from doors import Doors
 from world import ZERO, Templates, World, accepted, refused
 
+pytestmark = pytest.mark.long
+
 BRANCH = "refs/heads/common"
 ABSENT_OID = "0" * 39 + "1"
 

@@ -24,6 +24,8 @@ from gitledger.errors import LedgerError
 from gitledger.roles import consumer, host
 from gitledger.roles.place import Place
 
+pytestmark = pytest.mark.long
+
 BRANCH = "refs/heads/common"
 
 

@@ -13,6 +13,8 @@ import forge
 import pytest
 from world import KEYS, Done, Person, World, accepted, refused
 
+pytestmark = pytest.mark.long
+
 NAMES = ("alice", "james", "you", "spare-1", "spare-4", "spare-3")
 
 

@@ -21,6 +21,8 @@ import pytest
 from gitledger.errors import Failed, Refused, Usage
 from gitledger.exchange import layout
 
+pytestmark = pytest.mark.long
+
 UNGUARDED = ("-c", "core.hooksPath=/dev/null")  # how gitledger's own transactions run
 LEDGER_REFS = ("refs/heads", "refs/tags", "refs/common*", "refs/common@*")
 PERMISSIVE = "#!/bin/sh\n# gitledger stands aside\nexit 0\n"

@@ -200,6 +200,13 @@ def test_a_rotation_that_lacks_endorsements_holds_nothing(world: World) -> None:
     accepted(world.offer(next_snapshot(world, world.you)))
 
 
+def test_what_comes_after_the_seal_or_with_it_is_told_that_it_is_sealed(world: World) -> None:
+    made = world.rotate(world.james, [world.alice, world.james])
+    accepted(world.offer(seal(world, made, world.james)))
+    late = world.rotate(world.james, [world.you], on=0, push=False)
+    refused(push(world, late), "rotation-sealed")
+
+
 def test_after_the_grace_period_the_old_witness_may_emit_again_and_the_rotation_is_stale(world: World) -> None:
     made = world.rotate(world.james, [world.alice, world.james])
     age(world, GRACE - 60)

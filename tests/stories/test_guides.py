@@ -12,6 +12,7 @@ from stage import Stage
 ONE, OTHER = "1" * 40, "2" * 40
 
 
+@pytest.mark.long
 def test_the_guides_play_as_they_are_written(tmp_path: Path) -> None:
     play = Play(Stage(tmp_path / "world"))
     for guide in GUIDES:
