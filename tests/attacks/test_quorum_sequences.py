@@ -5,8 +5,9 @@ A step that is refused changes nothing on the host, so that the steps after it s
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import forge
@@ -103,6 +104,7 @@ class Rotate:
     sealing: Mapping[str, Any] = field(default_factory=dict)
     entries: str = ""
     namespace: str = forge.ROTATION
+    shift: str = ""
 
     def play(self, stage: Stage) -> None:
         world, bench = stage.world, stage.world.bench()
@@ -110,8 +112,13 @@ class Rotate:
         to = self.to.removesuffix("-2")
         altered = {"new": (to, stage.key(self.to)), **self.altered}
         made = forge.rotation(bench, previous, altered["new"], **altered)
+        if self.shift == "name":  # one after the other, the fields are the same bytes as before
+            made = replace(made, snapshot=made.snapshot + "s", previous_hash=made.previous_hash.removeprefix("s"))
+        hashed = made.hash
+        if self.shift == "hash":  # and so is what is hashed, where nothing says how long each is
+            hashed = hashlib.sha256("".join(made.endorsed).encode()).digest()
         entries = [
-            forge.rotation_entry(made.hash, name.removesuffix("-2"), stage.key(name), namespace=self.namespace)
+            forge.rotation_entry(hashed, name.removesuffix("-2"), stage.key(name), namespace=self.namespace)
             for name in (self.entries or " ".join(sorted(self.by.split()))).split()
         ]
         snapshot = forge.rotating(bench, world.tip, made.render(entries), stage.key(self.to), **self.sealing)
@@ -369,6 +376,14 @@ SEQUENCES: dict[str, tuple[Policy, list[Step]]] = {
             ),
             Rotate("james", by="", entries="james alice", rule="endorsement-order"),
             Rotate("james", by="", entries="alice alice", rule="endorsement-order"),
+            Rotate("james", by="alice james"),
+        ],
+    ),
+    "fields that were shifted say something else": (
+        THREE,
+        [
+            Rotate("james", by="alice james", shift="name", rule="snapshot-name"),
+            Rotate("james", by="alice james", shift="hash", rule="bad-signature"),
             Rotate("james", by="alice james"),
         ],
     ),
