@@ -207,12 +207,17 @@ class Tree:
         """The paths at which `other` has another file, with the file here and there (None: no file); sorted.
 
         Directories with equal ids are not looked into. Raises Refused (`too-many-paths`) beyond `limit`
-        paths, and what `entries` raises for directories that only one has.
+        paths, or ten times as many directories and a thousand, and what `entries` raises for directories
+        that only one has.
         """
+        directories = 0
         changes: dict[str, tuple[File | None, File | None]] = {}
         stack: list[tuple[str, Tree | None, Tree | None]] = [("", self, other)]
         while stack:
             above, old, new = stack.pop()
+            directories += 1
+            if limit is not None and directories > 10 * limit + 1000:
+                _too_many_directories(limit)
             for name, before, after in _differing(above, old, new):
                 path = above + name
                 _must_be_short(path)
@@ -492,6 +497,15 @@ def _too_many(limit: int) -> NoReturn:
         "too-many-paths",
         f"it changes more than {limit} paths, the policy's limits.proposal_paths",
         "Bring them in several proposals.",
+    )
+
+
+def _too_many_directories(limit: int) -> NoReturn:
+    raise Refused(
+        "too-many-paths",
+        f"what it changes is spread over more than {10 * limit + 1000} directories, ten times the policy's "
+        "limits.proposal_paths and a thousand",
+        "Bring it in several proposals, or in a flatter tree.",
     )
 
 

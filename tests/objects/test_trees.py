@@ -225,6 +225,16 @@ def test_more_changed_paths_than_the_limit_are_refused(memory: Memory) -> None:
         other.changes_to(tree, limit=9)
 
 
+def test_paths_that_are_spread_over_too_many_directories_are_refused(memory: Memory) -> None:
+    tree = made(memory, HONEST)
+    deep = "/".join("d" * 100)
+    other = tree.apply({f"{number}/{deep}/x": file_of(b"") for number in range(10)})
+    assert len(tree.changes_to(other, limit=10)) == 10
+    other = other.apply({f"{number}/{deep}/x": file_of(b"") for number in range(10, 11)})
+    with pytest.raises(Refused, match=r"more than 1110 directories.*too-many-paths"):
+        tree.changes_to(other, limit=11)
+
+
 # The strict reader
 
 BLOB = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
