@@ -1,8 +1,8 @@
-"""What a host's hooks run (spec 11): `python -m gitledger.hook pre-receive` or `post-receive`.
+"""What a host's hooks run (spec 11): `python -m gitledger.hook pre-receive`, `post-receive` or `mirror NAME`.
 
 `pre-receive` takes away the locks that a killed git left, decides the whole push, writes nothing, and says what became
 of it in sentences that the pusher reads behind `remote:`; `post-receive` makes tags and clears decided refs, which the
-next run finishes where one was killed.
+next run finishes where one was killed, and starts the pushes to mirrors, for which nobody waits.
 Whatever goes wrong is a sentence, and a push that can't be decided is refused.
 
 A hook stands between a person and the prompt: everything is imported only when it is needed.
@@ -37,6 +37,8 @@ def main(arguments: Sequence[str]) -> int:
             return pre_receive(_pushed())
         if name == "post-receive":
             return post_receive(_pushed())
+        if len(arguments) == 2 and arguments[0] == "mirror":
+            return mirror(arguments[1])
         raise Usage("no-such-hook", "the hooks are pre-receive and post-receive, and git runs them")
     except LedgerError as error:
         _say(_reason("gitledger", error))
@@ -78,6 +80,7 @@ def post_receive(lines: Sequence[Pushed]) -> int:
 
     git_dir = os.environ.get("GIT_DIR", ".")
     if lines and not any(ref.startswith(_CONSEQUENTIAL) for _, _, ref in lines) and is_settled(git_dir):
+        _on_to_mirrors(git_dir)
         return 0
     import time
 
@@ -87,7 +90,32 @@ def post_receive(lines: Sequence[Pushed]) -> int:
 
     gc.enable()
     settle(Place.of(Store.open(git_dir, durable=True)), int(time.time()))
+    _on_to_mirrors(git_dir)
     return 0
+
+
+def mirror(name: str) -> int:
+    """Push to the mirror `name`, in the background: what comes of it is noted for `status`."""
+    from pathlib import Path
+
+    from gitledger.roles import mirrors
+    from gitledger.roles.place import Place
+
+    gc.enable()
+    mirrors.run(Place.open(Path(os.environ.get("GIT_DIR", "."))), name)
+    return 0
+
+
+def _on_to_mirrors(git_dir: str) -> None:
+    """Start a push to each mirror that lacks something. Where that can't be, the next run of the hook tries again."""
+    import contextlib
+
+    from gitledger.roles import due
+
+    names = due.mirrors(git_dir)
+    if names:
+        with contextlib.suppress(OSError):
+            due.start(git_dir, names)
 
 
 def _pushed() -> list[Pushed]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("world", "forge")
+pytest.register_assert_rewrite("world", "forge", "servers")
 
 from mirror import Mirror  # noqa: E402
 from world import Templates, World  # noqa: E402

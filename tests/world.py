@@ -255,6 +255,10 @@ class World:
         self._hosts.append(self.path / f"{name}.git")
         return self._hosts[-1]
 
+    def serve(self, host: Path) -> None:
+        """Let this repository be `host` from now on."""
+        self._hosts.insert(0, host)
+
     def refs(self, repository: Path | None = None) -> dict[str, str]:
         """Every ref of the host (or another repository), with the object it names."""
         listed = forge.git(_git_dir(repository or self.host), "for-each-ref", "--format=%(refname) %(objectname)")

@@ -16,7 +16,20 @@ from typing import Annotated, Final, NoReturn, TextIO
 
 import typer
 
-from gitledger.cli import authority, consumer, domain, foreign, host, output, proposer, rotation, witness
+from gitledger.cli import (
+    authority,
+    carry,
+    consumer,
+    doctor,
+    domain,
+    foreign,
+    host,
+    mirror,
+    output,
+    proposer,
+    rotation,
+    witness,
+)
 from gitledger.cli.options import At
 from gitledger.errors import LedgerError, Usage
 
@@ -36,6 +49,8 @@ app = typer.Typer(
 _domain = typer.Typer(name="domain", help="Who you are: the domain and its keys.", no_args_is_help=True)
 _host = typer.Typer(name="host", help="Hold what people push to, for a while.", no_args_is_help=True)
 _hooks = typer.Typer(name="hooks", help="Make a bare repository a host, or see what it lacks.", no_args_is_help=True)
+_mirror = typer.Typer(name="mirror", help="Where snapshots are pushed on to, and fetched from.", no_args_is_help=True)
+_carry = typer.Typer(name="carry", help="The ledger in a file, where no network goes.", no_args_is_help=True)
 _evidence = typer.Typer(name="evidence", help="What proves a fork or a misconduct.", no_args_is_help=True)
 
 
@@ -59,6 +74,8 @@ def _begin(
 @_hooks.callback()
 @_evidence.callback()
 @_host.callback()
+@_carry.callback()
+@_mirror.callback()
 def _begin_group(at: At = None) -> None:
     """What stands between a group of commands and the command."""
 
@@ -101,9 +118,11 @@ for _group, _commands in (
     (app, (authority.endorse, authority.policy, rotation.rotate, rotation.rotations, witness.emit, demo)),
     (_domain, (domain.new, domain.add_key, domain.revoke_key, domain.show, domain.prove)),
     (_hooks, (host.install, host.check)),
-    (app, (foreign.adopt,)),
+    (app, (foreign.adopt, doctor.doctor)),
     (_evidence, (foreign.check,)),
     (_host, (host.freeze, host.thaw)),
+    (_carry, (carry.out, carry.take, carry.inspect)),
+    (_mirror, (mirror.add, mirror.push, mirror.status, mirror.remove, mirror.watch)),
 ):
     for _command in _commands:
         _group.command(context_settings=_SETTINGS)(_in_unicode(_command))
@@ -111,6 +130,8 @@ app.add_typer(_domain)
 app.add_typer(_hooks)
 app.add_typer(_evidence)
 app.add_typer(_host)
+app.add_typer(_carry)
+app.add_typer(_mirror)
 
 _UsageError: type[Exception] = next(
     base for base in typer.BadParameter.__mro__ if issubclass(base, Exception) and base.__name__ == "ClickException"

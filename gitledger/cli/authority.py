@@ -8,7 +8,7 @@ import typer
 
 from gitledger.cli import output, rotation
 from gitledger.cli.options import REMOTE, At, Json, Key, key_at_hand, place_here, signer_for, waiting
-from gitledger.cli.proposer import say_host
+from gitledger.cli.proposer import say_sent
 from gitledger.cli.rotation import Besides
 from gitledger.errors import Refused
 
@@ -57,9 +57,9 @@ def endorse(
     _show(place, matter)
     if output.interactive() and not yes:
         output.confirm(f"Endorse it as {domain}?")
-    said = authority.endorse(place, signer, matter, remote=REMOTE)
+    sent = authority.endorse(place, signer, matter, remote=REMOTE)
     output.say((f"Endorsed by {domain}: ", output.GOOD), f"{matter.proposal.oid[:12]} {matter.proposal.summary}")
-    say_host(said)
+    say_sent(sent)
 
 
 def policy(key: Key = None, as_json: Json = False, at: At = None) -> None:

@@ -15,7 +15,7 @@ from gitledger.errors import Refused, Usage
 
 if TYPE_CHECKING:
     from gitledger.ledger import Snapshot
-    from gitledger.roles.consumer import FetchReport
+    from gitledger.roles.consumer import FetchReport, Round
     from gitledger.roles.place import Place
 
 Named = Annotated[str, typer.Argument(metavar="SNAPSHOT", help="As common@42, or 42.")]
@@ -85,42 +85,53 @@ def clone(
         output.command(f"git switch -c {as_domain}/TOPIC; git commit; git push")
 
 
-def fetch(as_json: Json = False, at: At = None) -> None:
+def fetch(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The remote; without it, all.")] = None,
+    as_json: Json = False,
+    at: At = None,
+) -> None:
     """Fetch, verify and advance.
 
-    The checkout stays where it is. Exit status 3 for a fork, 4 for a stale mirror.
+    From every remote that holds the ledger, origin first; the queue comes from origin alone. The checkout stays where
+    it is. Exit status 3 where one showed a fork, 0 where one was good, 1 where none was and one lied, 4 where all
+    were stale or unreachable.
 
     --json: ledger, before, after, remote, stale (the remote's newest, or null), ahead {snapshot, time} or null,
-    queue {left, error}.
+    queue {left, error}, remotes [{name, standing, snapshot, behind, error}]. With several remotes the keys before
+    `remotes` are origin's.
     """
-    from gitledger.roles.status import checkout
+    from gitledger.roles import consumer
 
-    report = bring_in(place_here())
-    newest = report.place.verified.name
+    place = place_here()
+    known = consumer.sources(place) if place.role == "clone" else ()
+    if name is not None and known and name not in known:
+        raise Usage("no-such-remote", f"there is no remote {name[:80]}", "gitledger mirror status   (names them)")
+    if name is None and len(known) > 1:
+        _fetch_all(place, as_json)
+        return
+    report = bring_in(place, name or next(iter(known), REMOTE))
     say_unknown_format(report.place)
     if as_json:
         output.as_json(_report_json(report))
     else:
         say_fetched(report)
-        pinned, _ = checkout(report.place)
-        if pinned and pinned != newest:
-            output.say(f"The checkout stays at {pinned}. To move it:")
-            output.command(f"gitledger pin {newest}")
+        _say_pinned(report.place)
     report.must_not_be_stale()
 
 
 def status(key: Key = None, as_json: Json = False, at: At = None) -> None:
     """How the ledger stands for you.
 
-    In a clone it is told as it was last fetched.
+    In a clone it is told as it was last fetched. On a host, a push to a mirror that has waited long enough is tried.
 
     --json: ledger, ledger_id, role, snapshot, witness {domain, key_id}, rotated, forks [{snapshot, said, here {hash,
     newest, witness, rotates_to}, there {the same}, remote, seen, evidence}], frozen {since, until} or null,
     rotations [{as of `rotations`, yours_missing, yours_to_seal}], quiet {seconds, grace, may_rotate} or null, pinned,
     branch, key_id, domain, read_only, proposals [as of `proposals`], duty {as of `emit`, error} or null, retired,
-    remotes [{name, snapshot, stale, fetched}].
+    remotes [{name, snapshot, stale, fetched}], mirrors [as of `mirror status`].
     """
     from gitledger.cli import report
+    from gitledger.roles import mirrors
     from gitledger.roles.status import status as status_of
 
     place = place_here()
@@ -130,6 +141,7 @@ def status(key: Key = None, as_json: Json = False, at: At = None) -> None:
         output.as_json(report.status_json(said, place.anchor))
     else:
         report.print_status(said)
+    mirrors.retry(place)
 
 
 def verify(
@@ -258,25 +270,85 @@ def say_unknown_format(place: Place) -> None:
         output.remark(error)
 
 
-def bring_in(place: Place) -> FetchReport:
-    """Fetch into the clone `place`, with progress on a terminal."""
+def bring_in(place: Place, remote: str = REMOTE) -> FetchReport:
+    """Fetch from `remote` into the clone `place`, with progress on a terminal."""
     from gitledger.roles import consumer
 
     with output.progress("Verifying") as meter:
-        return consumer.fetch(place, REMOTE, progress=meter.step, watch=meter.watch)
+        return consumer.fetch(place, remote, progress=meter.step, watch=meter.watch)
+
+
+def bring_in_all(place: Place) -> Round:
+    """Fetch from all remotes into the clone `place`, with progress on a terminal."""
+    from gitledger.roles import consumer
+
+    with output.progress("Verifying") as meter:
+        return consumer.fetch_all(place, progress=meter.step, watch=meter.watch)
+
+
+def _fetch_all(place: Place, as_json: bool) -> None:
+    done = bring_in_all(place)
+    say_unknown_format(done.place)
+    if as_json:
+        output.as_json(_round_json(done))
+    else:
+        _say_newest(place.name, done.before, done.after)
+        say_answers(done)
+        _say_pinned(done.place)
+    done.must_be_good()
+
+
+def _say_pinned(place: Place) -> None:
+    from gitledger.roles.status import checkout
+
+    pinned, _ = checkout(place)
+    newest = place.verified.name
+    if pinned and pinned != newest:
+        output.say(f"The checkout stays at {pinned}. To move it:")
+        output.command(f"gitledger pin {newest}")
+
+
+def say_answers(done: Round) -> None:
+    """A line on each remote: what it has, by how much it lags, what is wrong with it."""
+    name, width = done.place.name, max(len(one.remote) for one in done.answers)
+    for one in done.answers:
+        label = f"{one.remote.ljust(width)}  "
+        if one.error is not None:
+            what = "FORK" if one.standing == "forked" else one.standing
+            style = output.WAITS if one.standing == "unreachable" else output.BAD
+            output.say(label, (f"{what}: ", style), str(one.error))
+        elif one.number is None:
+            output.say(label, "nothing that is verified here")
+        elif one.standing == "stale":
+            behind = output.count(done.after - one.number, "snapshot")
+            output.say(label, f"{name}@{one.number}, ", (f"stale by {behind}", output.WAITS))
+        else:
+            output.say(label, f"{name}@{one.number}")
+    for one in done.answers:
+        if one.report is not None:
+            _say_left(one.report)
+
+
+def _say_newest(name: str, before: int, after: int) -> None:
+    if after > before:
+        new = output.count(after - before, "new snapshot")
+        output.say((f"{name}@{after}", output.HEAD), f" is verified: {new} since {name}@{before}.")
+    else:
+        output.say((f"{name}@{after}", output.HEAD), " is still the newest.")
 
 
 def say_fetched(report: FetchReport) -> None:
     """What a fetch brought, and what it left."""
-    name, before, after = report.place.name, report.before, report.after
-    if after > before:
-        new = output.count(after - before, "new snapshot")
-        output.say((f"{name}@{after}", output.HEAD), f" is verified: {new} since {name}@{before}.")
-    elif report.stale is None and report.ahead is None:
-        output.say((f"{name}@{after}", output.HEAD), " is still the newest.")
+    if report.after > report.before or (report.stale is None and report.ahead is None):
+        _say_newest(report.place.name, report.before, report.after)
+    _say_left(report)
+
+
+def _say_left(report: FetchReport) -> None:
+    """What waits of what a remote has, and what stays there."""
     if report.ahead is not None:
         waits, seconds = report.ahead
-        other = "" if int(waits.rpartition("@")[2]) > after else ", and on another line than this one"
+        other = "" if int(waits.rpartition("@")[2]) > report.after else ", and on another line than this one"
         output.note(
             (f"{waits} waits: ", output.WAITS),
             f"it is dated {output.when(seconds)}, more than a day ahead of this machine's clock{other}",
@@ -297,7 +369,56 @@ def _report_json(report: FetchReport) -> dict[str, object]:
         "stale": None if report.stale is None else f"{name}@{report.stale}",
         "ahead": {"snapshot": ahead[0], "time": output.iso(ahead[1])} if ahead else None,
         "queue": {"left": report.left, "error": str(report.queue_error) if report.queue_error else None},
+        "remotes": [
+            {
+                "name": report.remote,
+                "standing": "good" if report.stale is None else "stale",
+                "snapshot": _there(report),
+                "behind": 0 if report.stale is None else report.after - report.stale,
+                "error": None,
+            }
+        ],
     }
+
+
+def _there(report: FetchReport) -> str | None:
+    """The newest snapshot that the remote has on the verified line, by name."""
+    if report.ahead is not None:
+        return None
+    return f"{report.place.name}@{report.after if report.stale is None else report.stale}"
+
+
+def _round_json(done: Round) -> dict[str, object]:
+    first, name = done.answers[0], done.place.name
+    stale, ahead = first.standing == "stale", first.report.ahead if first.report else None
+    queue_error = first.report.queue_error if first.report else None
+    return {
+        "ledger": name,
+        "before": f"{name}@{done.before}",
+        "after": f"{name}@{done.after}",
+        "remote": first.remote,
+        "stale": f"{name}@{first.number}" if stale else None,
+        "ahead": {"snapshot": ahead[0], "time": output.iso(ahead[1])} if ahead else None,
+        "queue": {
+            "left": first.report.left if first.report else 0,
+            "error": str(queue_error) if queue_error else None,
+        },
+        "remotes": answers_json(done),
+    }
+
+
+def answers_json(done: Round) -> list[dict[str, object]]:
+    """What came of each remote, for programs."""
+    return [
+        {
+            "name": one.remote,
+            "standing": one.standing,
+            "snapshot": None if one.number is None else f"{done.place.name}@{one.number}",
+            "behind": None if one.number is None else done.after - one.number,
+            "error": str(one.error) if one.error else None,
+        }
+        for one in done.answers
+    ]
 
 
 def _brief(snapshot: Snapshot) -> dict[str, object]:

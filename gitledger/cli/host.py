@@ -82,7 +82,7 @@ def install(
     """Make an existing bare repository a host.
 
     The ledger in it is verified from genesis, unless it is a host already; Git is set up, the hooks are put in.
-    Again, it renews them.
+    Again, it renews them. In a clone, it renews the guard and the settings.
 
     --json: ledger, ledger_id, directory, snapshot.
     """
@@ -91,6 +91,9 @@ def install(
     with output.progress("Verifying from genesis") as meter:
         place = host.install(directory, progress=meter.step)
     newest = place.verified.name
+    if place.role == "clone" and not as_json:
+        output.say(f"The guard and the settings of the clone {directory} are as they should be.")
+        return
     if as_json:
         where = str(directory.resolve())
         output.as_json({"ledger": place.name, "ledger_id": place.anchor, "directory": where, "snapshot": newest})

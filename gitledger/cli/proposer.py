@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gitledger.objects.trees import File
     from gitledger.roles.place import Place
     from gitledger.roles.proposer import Proposed
+    from gitledger.roles.sending import Sent
     from gitledger.rules.proposal import Permit
     from gitledger.signing.signers import Signer
 
@@ -47,7 +48,8 @@ def propose(
 
     It becomes a signed commit on a branch of its own, and is pushed.
 
-    --json: oid, ref, branch, domain, summary, changed [{path, change}], pushed, said.
+    --json: oid, ref, branch, domain, summary, changed [{path, change}], pushed, said, kept (why the host could not be
+    reached; it waits here to be carried; or null).
     """
     place = place_here()
     permit = _permit(reorder)
@@ -63,8 +65,8 @@ def propose(
                 "domain": done.transition.who.domain,
                 "summary": done.proposal.summary,
                 "changed": changed,
-                "pushed": not no_push,
-                "said": done.said,
+                "pushed": not no_push and done.sent.kept is None,
+                **sent_json(done.sent),
             }
         )
         return
@@ -111,9 +113,9 @@ def withdraw(proposal: Waiting, key: Key = None, at: At = None) -> None:
 
     place = place_here()
     one = waiting(place, proposal)
-    said = proposer.withdraw(place, signer_for(place, key), one)
+    sent = proposer.withdraw(place, signer_for(place, key), one)
     output.say(f"Withdrawn: {one.oid[:12]} {one.summary}")
-    say_host(said)
+    say_sent(sent)
 
 
 def make(
@@ -136,21 +138,31 @@ def say_proposed(done: Proposed, *, pushed: bool = True) -> None:
     """What was proposed, and what the host says to it."""
     one = done.proposal
     where = done.ref.removeprefix("refs/proposals/")
-    output.say((where, output.HEAD), f" {'is proposed' if pushed else 'is committed'}: {one.oid[:12]} {one.summary}")
+    done_so = "is proposed" if pushed and done.sent.kept is None else "is committed"
+    output.say((where, output.HEAD), f" {done_so}: {one.oid[:12]} {one.summary}")
     for path, word in _changes(done):
         output.columns([(word, output.DIM), path], widths=(len("changed"),), indent=2)
     output.say((f"It is on your branch {done.branch}.", output.DIM))
     if not pushed:
         output.say("To propose it:")
         output.command(f"git push {REMOTE} {done.branch}:{done.ref}")
-    say_host(done.said)
+    say_sent(done.sent)
 
 
-def say_host(said: str) -> None:
-    """The host's own lines, apart from ours."""
-    if said:
+def say_sent(sent: Sent) -> None:
+    """The host's own lines, apart from ours; or that it could not be reached, and how to carry what is kept."""
+    if sent.kept is not None:
+        output.note(("Not sent, and kept here: ", output.WAITS), standing.reason(sent.kept))
+        output.say("To carry it to the host:")
+        output.command("gitledger carry out FILE")
+    elif sent.said:
         output.say("The host says:")
-        output.verbatim("\n".join(f"  {line}" for line in said.splitlines()), lambda line: output.DIM)
+        output.verbatim("\n".join(f"  {line}" for line in sent.said.splitlines()), lambda line: output.DIM)
+
+
+def sent_json(sent: Sent) -> dict[str, object]:
+    """What came of sending it, for a program."""
+    return {"said": sent.said, "kept": None if sent.kept is None else str(sent.kept)}
 
 
 def _changes(done: Proposed) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gitledger.documents.rotation import Rotation, WitnessKey
     from gitledger.ledger import Snapshot
     from gitledger.roles.foreign import KnownFork
+    from gitledger.roles.mirrors import Standing as Mirrored
     from gitledger.roles.status import Duty, Offered, Own, Quiet, Status, Turn
     from gitledger.roles.witness import Plan
     from gitledger.rules.queue import Verdict
@@ -27,6 +28,8 @@ def print_status(said: Status) -> None:
     _print_checkout(said)
     for remote in said.remotes:
         _print_remote(said, remote)
+    for mirror in said.mirrors:
+        print_mirror(said.name, mirror)
     if said.read_only:
         output.say("No key is at hand, so this is read-only. To choose one:")
         output.command("git config user.signingkey ~/.ssh/id_ed25519.pub; git config gpg.format ssh")
@@ -52,7 +55,7 @@ def status_json(said: Status, anchor: str) -> dict[str, object]:
         "snapshot": said.newest,
         "witness": {"domain": said.witness[0], "key_id": said.witness[1]},
         "rotated": said.rotated or None,
-        "forks": [_fork_json(fork) for fork in said.forks],
+        "forks": [fork_json(fork) for fork in said.forks],
         "frozen": {"since": output.iso(said.frozen.since), "until": output.iso(said.frozen.until)}
         if said.frozen
         else None,
@@ -78,6 +81,7 @@ def status_json(said: Status, anchor: str) -> dict[str, object]:
             }
             for remote in said.remotes
         ],
+        "mirrors": [mirror_json(said.name, one) for one in said.mirrors],
     }
 
 
@@ -325,7 +329,8 @@ def _turn_json(turn: Turn) -> dict[str, object]:
     return {**drafted_json(turn.waiting, turn.until), "yours_missing": turn.yours, "yours_to_seal": turn.seals}
 
 
-def _fork_json(fork: KnownFork) -> dict[str, object]:
+def fork_json(fork: KnownFork) -> dict[str, object]:
+    """A fork that is kept, for programs."""
     here, there = (
         {"hash": side.hash, "newest": side.newest, "witness": side.witness, "rotates_to": side.rotates_to or None}
         for side in (fork.here, fork.there)
@@ -376,6 +381,42 @@ def _print_remote(said: Status, remote: Offered) -> None:
         output.command("gitledger fetch")
     elif when:
         output.say((f"{remote.remote}{when}.", output.DIM))
+
+
+def print_mirror(ledger: str, one: Mirrored) -> None:
+    """A line on a mirror of the host, and below it what the last push to it ran into."""
+    name, reached = one.mirror.name, one.reached
+    number = "nothing yet" if reached.number is None else f"{ledger}@{reached.number}"
+    tags = f" and {output.count(reached.tags, 'tag')}" if one.mirror.tags and reached.number is not None else ""
+    if one.lag or one.tags_lag:
+        behind = [output.count(one.lag, "snapshot")] if one.lag else []
+        behind += [output.count(one.tags_lag, "tag")] if one.tags_lag else []
+        output.say((f"Mirror {name} lacks {' and '.join(behind)}: ", output.WAITS), f"it has {number}{tags}.")
+    else:
+        output.say((f"Mirror {name} has {number}{tags}.", output.DIM))
+    if reached.error:
+        tries = output.count(reached.tries, "try", "tries")
+        output.say((reached.error, output.BAD), indent=2)
+        when = output.when(reached.next)
+        output.say(f"{tries}; again after {when}, with the next push to this host, or now:", indent=2)
+        output.command(f"gitledger mirror push {name}", indent=4)
+
+
+def mirror_json(ledger: str, one: Mirrored) -> dict[str, object]:
+    """A mirror of the host, for programs."""
+    reached = one.reached
+    return {
+        "name": one.mirror.name,
+        "url": one.mirror.shown,
+        "snapshot": None if reached.number is None else f"{ledger}@{reached.number}",
+        "behind": one.lag,
+        "tags": reached.tags if one.mirror.tags else None,
+        "tags_behind": one.tags_lag,
+        "error": reached.error or None,
+        "tries": reached.tries,
+        "next": output.iso(reached.next) if reached.next else None,
+        "tried": output.iso(reached.seconds) if reached.seconds else None,
+    }
 
 
 def _print_duty(said: Status, duty: Duty) -> None:

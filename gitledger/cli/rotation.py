@@ -12,7 +12,7 @@ import typer
 
 from gitledger.cli import output, report, standing
 from gitledger.cli.options import REMOTE, At, Json, Key, now, place_here, signer_for
-from gitledger.cli.proposer import say_host
+from gitledger.cli.proposer import say_sent, sent_json
 from gitledger.errors import Unreachable, Usage
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ def rotate(
     It drafts a rotation on the newest snapshot, and endorses it. In a clone it fetches first. Where the same is drafted
     already, that one is endorsed. On a terminal it shows what is endorsed, and asks (not with --json).
 
-    --json: as in `rotations`, for this one; said.
+    Where the host can't be reached, it is kept here to be carried.
+
+    --json: as in `rotations`, for this one; said, kept (or null).
     """
     from gitledger.roles import succession
 
@@ -136,12 +138,12 @@ def endorse(
             output.confirm(f"Endorse it as {domain}?")
     done = succession.endorse(place, signer, waiting, now(), besides=besides, remote=REMOTE)
     if as_json:
-        output.as_json({**report.drafted_json(done.waiting), "said": done.said})
+        output.as_json({**report.drafted_json(done.waiting), **sent_json(done.sent)})
         return
     name = f"rotation to {waiting.new[0]} on {waiting.on.name}, {waiting.hash[:_SHORT]}"
     output.say((f"Endorsed by {domain}: ", output.GOOD), name)
     _say_missing(done.waiting)
-    say_host(done.said)
+    say_sent(done.sent)
 
 
 def _freshened(place: Place) -> Place:

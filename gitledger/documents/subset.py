@@ -47,7 +47,8 @@ _MARKER = re.compile(r"^(?:%|(?:---|\.\.\.)(?=[ \n]|\Z))", re.MULTILINE)
 _PLAIN = re.compile(r"[A-Za-z0-9._/][A-Za-z0-9 ._/+=@:*-]*(?<!:)")
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,18}")
 # What may stand between two scalars; a ? there would announce a key. A comment follows white space.
-_BETWEEN = re.compile(r"(?:[ \n\[\]{},:-]+|(?<![^ \n])#[^\n]*)*+")
+# The group itself is not possessive: before 3.11.5, Python forgets the end of such a group (gh-106052).
+_BETWEEN = re.compile(r"(?:[ \n\[\]{},:-]++|(?<![^ \n])#[^\n]*+)*")
 _COLON = re.compile(r" *:(?=[ \n]|\Z)")
 
 _QUOTE: Final = "Put the text in double quotes."

@@ -33,7 +33,7 @@ _HOOKS: Final[dict[Role, tuple[str, ...]]] = {
     "host": ("pre-receive", "reference-transaction", "post-receive"),
     "clone": ("reference-transaction",),
 }
-_HOOKS_PATH_FILE: Final = "gitledger-hooks.config"
+HOOKS_PATH_FILE: Final = "gitledger-hooks.config"
 
 HOST_CONFIG: Final[tuple[Pair, ...]] = (
     # Malformed objects are refused by git itself, whatever the user's own configuration says of one direction.
@@ -165,12 +165,24 @@ def check(git_dir: Path, *, role: Role, name: str, remote: str = "origin") -> li
     mend = f"run: gitledger hooks install {shlex.quote(str(git_dir))}"
     problems = [f"hooks/{hook} {what}; {mend}" for hook, what in _wrong_hooks(git_dir, role, name)]
     pairs = HOST_CONFIG if role == "host" else clone_config(name, remote)
+    for said, _, _ in unmet(git_dir, (*pairs, ("core.hooksPath", str(git_dir / "hooks")))):
+        problems.append(f"{said}; {mend}")
+    return problems + _wrong_refs(git_dir, role, name)
+
+
+def unmet(git_dir: Path, pairs: Iterable[Pair]) -> Iterator[tuple[str, str, list[str]]]:
+    """Each key of `pairs` that Git does not act on there: a sentence, the key, and the values that it should have."""
     present = _configuration(git_dir)
-    for key, values in _grouped((*pairs, ("core.hooksPath", str(git_dir / "hooks")))).items():
+    for key, values in _grouped(pairs).items():
         found = present.get(key, [])
         if not _in_force(key, found, values):
-            problems.append(f"{key} is {_spoken(found)} and should be {_spoken(values)}; {mend}")
-    return problems + _wrong_refs(git_dir, role, name)
+            yield f"{key} is {_spoken(found)} and should be {_spoken(values)}", key, values
+
+
+def pythons(git_dir: Path, role: Role) -> set[str]:
+    """The Pythons that run the hooks which are installed, by their paths."""
+    texts = (_text(git_dir / "hooks" / hook) for hook in _HOOKS[role])
+    return {python for text in texts if (python := _python_of(text))}
 
 
 def configure(git_dir: Path, pairs: Iterable[Pair]) -> None:
@@ -205,14 +217,14 @@ def _tell_hooks_path(git_dir: Path) -> None:
     place = re.sub(r"([][*?\\])", r"\\\1", str(git_dir))
     here = [_canonical(f"includeIf.gitdir:{place}{end}.path") for end in ("", "/")]
     present = _configuration(git_dir, "--local")
-    former = [key for key, values in present.items() if values == [_HOOKS_PATH_FILE] and key not in here]
-    _replace(git_dir / _HOOKS_PATH_FILE, _rendered("core.hooksPath", [str(git_dir / "hooks")]), 0o644)
+    former = [key for key, values in present.items() if values == [HOOKS_PATH_FILE] and key not in here]
+    _replace(git_dir / HOOKS_PATH_FILE, _rendered("core.hooksPath", [str(git_dir / "hooks")]), 0o644)
     configure(
         git_dir,
         (
             *((key, None) for key in former),
             ("core.hooksPath", "hooks" if _bare(git_dir) else f"{git_dir.name}/hooks"),
-            *((key, _HOOKS_PATH_FILE) for key in here),
+            *((key, HOOKS_PATH_FILE) for key in here),
         ),
     )
 
@@ -267,15 +279,27 @@ def _wrong_hooks(git_dir: Path, role: Role, name: str) -> Iterator[tuple[str, st
         if not path.is_file():
             yield hook, "is missing"
             continue
-        text = path.read_text(encoding="utf-8", errors="replace")
-        line = re.search(r"^python=(.*)$", text, re.MULTILINE)
-        python = "".join(shlex.split(line[1])) if line else ""
+        text = _text(path)
+        python = _python_of(text)
         if text != _stub(hook, role, name, python):
             yield hook, "is not the hook of this gitledger and ledger"
         elif not os.access(path, os.X_OK):
             yield hook, "is not executable, so git passes it by"
-        elif line and not os.access(python, os.X_OK):
+        elif python and not os.access(python, os.X_OK):
             yield hook, f"needs {python}, which is gone"
+
+
+def _text(hook: Path) -> str:
+    return hook.read_text(encoding="utf-8", errors="replace") if hook.is_file() else ""
+
+
+def _python_of(stub: str) -> str:
+    """The Python that a hook's text names; empty where it needs none, or names it in no way of ours."""
+    line = re.search(r"^python=(.*)$", stub, re.MULTILINE)
+    try:
+        return "".join(shlex.split(line[1])) if line else ""
+    except ValueError:  # a quotation that does not end
+        return ""
 
 
 def _wrong_refs(git_dir: Path, role: Role, name: str) -> list[str]:

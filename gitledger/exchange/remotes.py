@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import threading
@@ -73,6 +74,22 @@ def advertised(store: Store, remote: str) -> dict[str, str]:
     return found
 
 
+def snapshots(store: Store, remote: str, name: str, most: int) -> dict[str, str]:
+    """What the remote has of the ledger `name`: its branch and its tags, object ids by full ref name.
+
+    `most` is how many snapshots there may be. Raises Unreachable with git's own words, Refused (`too-many-refs`).
+    """
+    branch, tags = f"refs/heads/{name}", f"refs/tags/{name}@"
+    found: dict[str, str] = {}
+    for line in _ls_remote(store, remote, branch, f"{tags}*"):
+        match = _ADVERTISED.fullmatch(line)
+        if match and (match[2] == branch or (match[2].startswith(tags) and not match[2].endswith("^{}"))):
+            found[match[2]] = match[1]
+            if len(found) > most + REFS_LIMIT:
+                raise Refused("too-many-refs", f"{remote} has more than {most + REFS_LIMIT:,} refs", _OTHER)
+    return found
+
+
 def fetch(store: Store, remote: str, refs: Mapping[str, str], *, into: str, watch: Watch | None = None) -> None:
     """Make the refs below `into` (`refs/…/`) those of `refs`, full names and object ids that `advertised` gave.
 
@@ -113,15 +130,25 @@ def fetch_alone(store: Store, remote: str, ref: str, *, into: str) -> bytes:
     return store.read(oid, "commit")
 
 
-def push(store: Store, remote: str, refs: Mapping[str, str], *, force: bool = False, atomic: bool = True) -> PushResult:
+def push(
+    store: Store,
+    remote: str,
+    refs: Mapping[str, str],
+    *,
+    force: bool = False,
+    atomic: bool = True,
+    seconds: float | None = None,
+) -> PushResult:
     """Set `refs` (full ref name there to object id here) at the remote, all of them or, where `atomic`, none.
 
-    `force` also replaces what is no ancestor. Raises Refused (`refused-by-remote`) with the words of the remote as
-    its mend, Refused (`remote-moved`) where a ref there is ahead, Unreachable where there is no answer.
+    `force` also replaces what is no ancestor. It may take so many `seconds` (None: as long as it takes). Raises Refused
+    (`refused-by-remote`) with the words of the remote as its mend, Refused (`remote-moved`) where a ref there is ahead,
+    Unreachable where there is no answer.
     """
     specs = [f"{'+' if force else ''}{oid}:{ref}" for ref, oid in refs.items()]
     atomically = ("--atomic",) if atomic else ()
-    done = store.git(*_PUSH, *atomically, "--", remote, *specs, check=False, env=_manners())
+    asked = (*_PUSH, *atomically, "--", remote, *specs)
+    done = _within(store, asked, remote, seconds) if seconds else store.git(*asked, check=False, env=_manners())
     lines = words(done.stderr)
     said = [line.removeprefix("remote:").removeprefix(" ") for line in lines if line.startswith("remote:")]
     status = {match[2]: (match[1], match[3]) for line in words(done.stdout) if (match := _STATUS.fullmatch(line))}
@@ -175,11 +202,34 @@ def _run(store: Store, arguments: list[str], given: bytes, watch: Watch | None) 
     return process.returncode, b"\n".join((*said, rest))
 
 
-def _ls_remote(store: Store, remote: str) -> Iterator[str]:
+def _within(
+    store: Store, arguments: tuple[str, ...], remote: str, seconds: float
+) -> subprocess.CompletedProcess[bytes]:
+    """Run git for at most so many `seconds`; then it ends, with all that it started. Raises Unreachable."""
+    with subprocess.Popen(
+        ["git", *arguments],
+        cwd=store.work_tree or store.git_dir,
+        env={**store.environment(), **_manners()},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        process_group=0,
+    ) as process:
+        try:
+            said, errors = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            # What git started holds its pipes, and would be waited for.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise _unreachable(remote, [f"it took longer than {seconds:g} seconds"]) from None
+    return subprocess.CompletedProcess(arguments, process.returncode, said, errors)
+
+
+def _ls_remote(store: Store, remote: str, *patterns: str) -> Iterator[str]:
     """The lines of `git ls-remote`, as they come; whoever stops reading stops it."""
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            ["git", "ls-remote", "--quiet", "--symref", "--", remote],
+            ["git", "ls-remote", "--quiet", "--symref", "--", remote, *patterns],
             cwd=store.work_tree or store.git_dir,
             env={**store.environment(), **_manners()},
             stdin=subprocess.DEVNULL,

@@ -107,7 +107,7 @@ class Store:
         Unsound where there is one that can't be trusted to answer, Failed where it can't be read.
         """
         try:
-            return cls(*_find(Path(path)), durable=durable)
+            return cls(*find(Path(path)), durable=durable)
         except OSError as error:
             raise _unreadable(error) from None
 
@@ -238,17 +238,25 @@ class Store:
         A lock is a file beside what it locks, and nothing says whose it is; git itself only tells a person to remove
         it. Raises Failed where one can't be removed.
         """
+        for lock in self.stale_locks():
+            try:
+                lock.unlink(missing_ok=True)
+            except OSError as error:
+                raise Failed("stale-lock", f"{lock} was left behind: {error.strerror}", f"rm {lock}") from None
+
+    def stale_locks(self) -> list[Path]:
+        """The locks on refs that are older than any transaction takes (`STALE_SECONDS`)."""
         now = time.time()
         below = (Path(above, name) for above, _, files in os.walk(self.common_dir / "refs") for name in files)
         locks = [path for path in below if path.suffix == ".lock"]
+        found: list[Path] = []
         for lock in (self.common_dir / "packed-refs.lock", self.git_dir / "HEAD.lock", *locks):
             try:
                 if now - lock.lstat().st_mtime > STALE_SECONDS:
-                    lock.unlink()
-            except FileNotFoundError:
+                    found.append(lock)
+            except OSError:
                 continue
-            except OSError as error:
-                raise Failed("stale-lock", f"{lock} was left behind: {error.strerror}", f"rm {lock}") from None
+        return found
 
     def _packed(self, ref: str) -> str | None:
         try:
@@ -356,8 +364,8 @@ def _must_be_whole(path: str) -> None:
         raise ValueError(f"{path} is cut short or too long")
 
 
-def _find(start: Path) -> tuple[Path, Path | None]:
-    """The git directory and the work tree that `start` is in."""
+def find(start: Path) -> tuple[Path, Path | None]:
+    """The git directory and the work tree that `start` is in. Raises Usage where it is in none."""
     start = start.resolve()
     if not start.is_dir():
         raise Usage("no-directory", f"{start} is not a directory", "Name one with -C.")

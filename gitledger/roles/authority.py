@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gitledger.exchange import remotes
 from gitledger.roles.place import Place
 from gitledger.roles.proposer import ident
+from gitledger.roles.sending import Sent, send
 from gitledger.rules import endorsement, queue, tags
 from gitledger.rules.endorsement import Demand, Endorsement
 from gitledger.rules.proposal import NAMESPACE, Proposal
@@ -50,8 +50,8 @@ def must_be_elector(place: Place, signer: Signer, matter: Matter) -> str:
     return endorsement.elector(signer.key.key_id, who)
 
 
-def endorse(place: Place, signer: Signer, matter: Matter, *, remote: str = "origin") -> str:
-    """Sign and push the endorsement of `matter.proposal`; returns what the host said.
+def endorse(place: Place, signer: Signer, matter: Matter, *, remote: str = "origin") -> Sent:
+    """Sign and push the endorsement of `matter.proposal`; returns what came of it.
 
     Raises Refused (`endorsement-does-not-count`) where the key is no authority's.
     """
@@ -66,6 +66,4 @@ def endorse(place: Place, signer: Signer, matter: Matter, *, remote: str = "orig
     )
     oid = place.store.write("tag", payload + signer.sign(payload, NAMESPACE))
     ref = f"refs/endorsements/{proposal.oid}/{domain}"
-    said = remotes.push(place.store, place.remote(remote), {ref: oid}, force=True).said
-    place.pushed({ref: oid}, remote)
-    return said
+    return send(place, {ref: oid}, remote=remote, force=True)

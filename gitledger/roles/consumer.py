@@ -9,6 +9,9 @@ recent snapshot and its hash, too. What does not descend from the verified snaps
     two valid snapshots on one previous        a fork: keeps both and the evidence, stays (`foreign.py`)
     invalid, and signed by a witness           refused, and kept as a proof of misconduct
     anything else that is invalid              refused, under no ref; what is valid before it is kept
+
+A consumer may name several mirrors. Each is asked in turn, and what is valid of what it has is taken; the queue comes
+from origin alone, which is the host.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from gitledger.documents.certificate import Record
 from gitledger.documents.names import SnapshotName, check_digest, check_domain
@@ -42,7 +45,12 @@ QUEUE_LIMIT: Final = 10_000
 
 _SENTENCE: Final = 400
 _TRIES: Final = 3
-_ORIGIN: Final = "origin"
+ORIGIN: Final = "origin"
+"""The remote that a clone was made from: the host, which has the queue."""
+
+_OF_REMOTE: Final = ("shallow-remote", "symbolic-branch")
+"""What is unsound at a remote, and not here."""
+
 _FETCHED: Final = "fetched.json"
 _PEEKED: Final = "refs/gitledger/peeked"
 
@@ -81,6 +89,68 @@ class FetchReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of asking one of several remotes: `report` where it was taken, else `error`.
+
+    `number` is the newest that it has on the verified line; None where it has none, or one that waits, dated ahead.
+    """
+
+    remote: str
+    standing: Literal["good", "stale", "forked", "refused", "unreachable"]
+    number: int | None = None
+    report: FetchReport | None = None
+    error: LedgerError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a fetch from several remotes did, origin first: `place` is as it stands now, `before` the number before."""
+
+    place: Place
+    before: int
+    answers: tuple[Answer, ...]
+
+    @property
+    def after(self) -> int:
+        """The number that is verified now."""
+        return self.place.verified.number
+
+    def standing(self, standing: str) -> tuple[Answer, ...]:
+        """The answers of that standing."""
+        return tuple(one for one in self.answers if one.standing == standing)
+
+    def must_be_good(self) -> None:
+        """Raise what stands in the way of relying on it, the first that there is.
+
+        A fork; where no remote has what is verified here, what is wrong with one that lied, else Unreachable
+        (`none-good`).
+        """
+        self._raise("forked")
+        if self.standing("good"):
+            return
+        self._raise("refused")
+        stale, silent = (len(self.standing(one)) for one in ("stale", "unreachable"))
+        raise Unreachable(
+            "none-good",
+            f"no remote has {self.place.verified.name}, which is verified here and stays: {stale} stale, {silent} "
+            "unreachable",
+            "gitledger mirror add NAME URL   (names another)",
+        )
+
+    def must_all_answer(self) -> None:
+        """Raise for a fork, for a remote that lied, for one that does not answer, in this order."""
+        self._raise("forked")
+        self._raise("refused")
+        self._raise("unreachable")
+
+    def _raise(self, standing: str) -> None:
+        for one in self.standing(standing):
+            if one.error is not None:
+                one.error.subject = f"{one.remote}, {one.error.subject}" if one.error.subject else one.remote
+                raise one.error
+
+
+@dataclass(frozen=True, slots=True)
 class _Offer:
     """What was fetched: the newest commit of the branch, and what came of the queue."""
 
@@ -116,12 +186,12 @@ def clone(
     with draft.beside(directory) as where:
         draft.init(where, "unborn", bare=False)
         store = Store.open(where)
-        layout.configure(store.git_dir, [(f"remote.{_ORIGIN}.url", _address(url))])
-        name = _ledger_name(remotes.advertised(store, _ORIGIN), url)
+        layout.configure(store.git_dir, [(f"remote.{ORIGIN}.url", _address(url))])
+        name = _ledger_name(remotes.advertised(store, ORIGIN), url)
         proposer = layout.proposer_config(domain) if domain else ()
         layout.configure(store.git_dir, (*layout.clone_config(name), *proposer))
         place = Place(store, "clone", anchor, name)
-        place = _verify_first(place, _collect(place, _ORIGIN, watch=watch).tip, through, progress, now)
+        place = _verify_first(place, _collect(place, ORIGIN, watch=watch).tip, through, progress, now)
         _copy_schemas(place)
         layout.install_hooks(store.git_dir, role="clone", name=name)
         _check_out(store, place.verified.oid, "name another DIR, where there is room and such names can be")
@@ -147,7 +217,7 @@ def peek(url: str) -> str:
 
 def fetch(
     place: Place,
-    remote: str = _ORIGIN,
+    remote: str = ORIGIN,
     *,
     progress: Progress = silent,
     now: int | None = None,
@@ -188,6 +258,55 @@ def fetch(
     hold.note(Place.of(store), _clock(now))
     waiting = (ahead.name, ahead.seconds) if ahead else None
     return FetchReport(Place.of(store), remote, verified.number, None, waiting, offer.left, offer.queue_error)
+
+
+def sources(place: Place) -> tuple[str, ...]:
+    """The remotes of the clone `place` that the ledger is fetched from, origin first."""
+    listed = place.store.git("config", "--null", "--get-regexp", r"^remote\..*\.fetch$", check=False).stdout
+    found: set[str] = set()
+    for entry in listed.decode(errors="replace").split("\0"):
+        key, _, refspec = entry.partition("\n")
+        name = key.removeprefix("remote.").removesuffix(".fetch")
+        if refspec == f"+refs/heads/*:{INCOMING}{name}/heads/*":
+            found.add(name)
+    return tuple(sorted(found, key=lambda name: (name != ORIGIN, name)))
+
+
+def fetch_all(
+    place: Place, *, progress: Progress = silent, now: int | None = None, watch: Watch | None = None
+) -> Round:
+    """Fetch from every remote of the ledger, one after the other; what one of them gets wrong stops no other.
+
+    Arguments as in `fetch`. What a remote answers, and that it does not, is in the result. Raises Usage on a host, and
+    what is wrong here: Unsound, Failed.
+    """
+    before = place.verified.number
+    came: dict[str, FetchReport | LedgerError] = {}
+    for remote in sources(place) or (ORIGIN,):
+        try:
+            came[remote] = fetch(Place.of(place.store), remote, progress=progress, now=now, watch=watch)
+        except (Fork, Refused, Malformed, Unreachable) as error:
+            came[remote] = error
+        except Unsound as error:
+            if error.rule not in _OF_REMOTE:
+                raise
+            came[remote] = error
+    place = Place.of(place.store)
+    return Round(place, before, tuple(_answer(place, remote, what) for remote, what in came.items()))
+
+
+def _answer(place: Place, remote: str, came: FetchReport | LedgerError) -> Answer:
+    """What is stale shows only at the end: a later remote may have had more than an earlier one."""
+    if isinstance(came, Fork):
+        return Answer(remote, "forked", error=came)
+    if isinstance(came, Unreachable):
+        return Answer(remote, "unreachable", error=came)
+    if isinstance(came, LedgerError):
+        return Answer(remote, "refused", error=came)
+    tip, newest = place.store.resolve(_incoming(place, remote)), place.verified
+    row = None if tip is None else newest.state.line.snapshot(place.store, tip)
+    number = None if row is None else row.number
+    return Answer(remote, "stale" if number is not None and number < newest.number else "good", number, came)
 
 
 def fetched(place: Place) -> dict[str, int]:
@@ -290,7 +409,7 @@ def _verify_first(
 ) -> Place:
     """The place once the line up to `tip` is verified from genesis on, as far as this clock allows."""
     path = ascent.Path(place.store, tip)
-    _entry(place.store.read(path[0], "commit"), _ORIGIN)
+    _entry(place.store.read(path[0], "commit"), ORIGIN)
     first = genesis(place.store, path[0], place.anchor)
     if first.state.name != place.name:
         raise Refused(
@@ -340,11 +459,12 @@ def _verify_all(place: Place, named: str | None, progress: Progress) -> Snapshot
     if damaged:
         place.advanced(reached)
     place.settle("missing")
-    _tags_must_agree(place, path, end)
+    tags_must_agree(place, path, end)
     return reached
 
 
-def _tags_must_agree(place: Place, path: ascent.Path, end: int) -> None:
+def tags_must_agree(place: Place, path: ascent.Path, end: int) -> None:
+    """The tags below `end` are those that `path`, the verified line, gives. Raises Unsound (`tag-differs`)."""
     tags = place.store.refs("refs/tags/")
     for number in range(end):
         if tags.get(place.tag(number)) != path[number]:
@@ -358,13 +478,14 @@ def _tags_must_agree(place: Place, path: ascent.Path, end: int) -> None:
 
 
 def _collect(place: Place, remote: str, *, watch: Watch | None) -> _Offer:
-    """Fetch the branch and the queue of `remote`, by name; without the queue where git refuses that."""
+    """Fetch the branch of `remote` and, where it is origin, its queue, by name; without that where git refuses it."""
     store, into = place.store, f"{INCOMING}{remotes.check_name(remote)}/"
     for tries_left in reversed(range(_TRIES)):
         offered = remotes.advertised(store, remote)
         if place.branch not in offered:
             raise Unreachable("no-branch-there", f"{remote} has no {place.branch}", "git remote -v shows its address")
-        waiting = sorted((ref for ref in offered if _queued(ref)), key=lambda ref: (not _rotates(ref), ref))
+        queued = (ref for ref in offered if remote == ORIGIN and _queued(ref))
+        waiting = sorted(queued, key=lambda ref: (not _rotates(ref), ref))
         refs = {ref: offered[ref] for ref in (place.branch, *waiting[:QUEUE_LIMIT])}
         failed: LedgerError | None = None
         try:

@@ -460,11 +460,11 @@ def _outside(place: Place, state: State, update: Update) -> Refused:
         )
     mend = ""
     if update.new != ABSENT and place.store.size(update.new)[0] == "commit":
-        mend = f"git push origin {update.new}:{_proposal_ref(place.store, state, update)}   (proposes it)"
+        mend = f"git push origin {update.new}:{proposal_ref(place.store, state, update)}   (proposes it)"
     return Refused(NOT_IN_TABLE, "this ref is not in the table of what may be pushed", mend)
 
 
-def _proposal_ref(store: Store, state: State, update: Update) -> str:
+def proposal_ref(store: Store, state: State, update: Update) -> str:
     """Where the commit that was pushed to another ref would be proposed, as far as it tells."""
     topic = _TOPIC_JUNK.sub("", update.ref.rpartition("/")[2].lower())[:100]
     try:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from gitledger.signing.signers import Signer
 
-__all__ = ["Card", "card", "check", "create", "install", "settle"]
+__all__ = ["Card", "card", "check", "create", "install", "must_follow", "settle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +117,16 @@ def card(snapshot: Snapshot) -> Card:
 def install(directory: Path, *, progress: Progress = silent) -> Place:
     """Make the bare repository at `directory`, which holds a ledger, its host; again, to renew hooks and settings.
 
+    In a clone that gitledger made, it renews the guard and the settings of that; `Place.role` says which it is.
     What it holds is verified from genesis on before it becomes a host; its ledger id, `Place.anchor`, is for the person
     to compare. Raises Usage or Unsound where it holds no ledger, or refs that do not follow from it, what `advance`
     raises for the first invalid snapshot, and what `layout.install_hooks` raises.
     """
     store = Store.open(directory, durable=True)
+    if not store.bare and (clone := _clone_of_ours(store)) is not None:
+        layout.configure(store.git_dir, layout.clone_config(clone.name))
+        layout.install_hooks(store.git_dir, role="clone", name=clone.name)
+        return clone
     if not store.bare:
         raise Usage("host-not-bare", f"{directory} has a work tree, which a host has not", "git clone --bare makes one")
     try:
@@ -145,10 +150,18 @@ def check(directory: Path) -> list[str]:
     problems: list[str] = []
     try:
         settle(place, int(time.time()), "missing")
-        _must_follow(place, place.verified)
+        must_follow(place, place.verified)
     except LedgerError as error:
         problems.append(f"{error}; {error.mend}" if error.mend else str(error))
     return problems + layout.check(place.store.git_dir, role="host", name=place.name)
+
+
+def _clone_of_ours(store: Store) -> Place | None:
+    try:
+        place = Place.of(store)
+    except LedgerError:
+        return None
+    return place if place.role == "clone" else None
 
 
 def _recognise(store: Store, progress: Progress) -> Place:
@@ -159,7 +172,7 @@ def _recognise(store: Store, progress: Progress) -> Place:
         trusted = advance(trusted, oid)
         progress(done, len(oids) - 1)
     place = Place(store, "host", trusted.state.ledger_id, name)
-    _must_follow(place, trusted)
+    must_follow(place, trusted)
     return place
 
 
@@ -187,8 +200,8 @@ def _says(store: Store, oid: str, name: str) -> bool:
         return False
 
 
-def _must_follow(place: Place, newest: Snapshot) -> None:
-    """Branches and tags are those that the line gives, and no others (spec 2)."""
+def must_follow(place: Place, newest: Snapshot) -> None:
+    """Branches and tags are those that the line gives, and no others (spec 2). Raises Unsound (`stray-ref`)."""
     for ref in place.store.refs("refs/heads/"):
         if ref != place.branch:
             raise _stray(place, ref, "is a branch besides the ledger's")

@@ -122,6 +122,12 @@ class Journal:
             )
         return store.resolve(SIGNED)
 
+    def fits(self, store: Store) -> bool | None:
+        """Whether what is pending could be brought into `store`, where nothing is written; None: nothing is."""
+        if not self._pending.exists():
+            return None
+        return store.git("bundle", "verify", "--quiet", str(self._pending), check=False).returncode == 0
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the journal alone. Raises Refused (`emitting`) while another emission on this machine has it."""

@@ -91,7 +91,7 @@ class Memory:
                     f"--besides {shlex.quote(named)} is not the beginning of an H",
                     "write 8 to 64 lower-case hex digits of it, as gitledger rotations shows them",
                 )
-        known = {(one.rotation, one.by): one for one in (*seen, *self._read())}
+        known = {(one.rotation, one.by): one for one in (*seen, *self.read())}
         earlier = [one for one in known.values() if _contradicts(one, new)]
         if any(not one.rotation.startswith(tuple(besides)) for one in earlier):
             raise _endorsed_another(new, earlier)
@@ -100,7 +100,7 @@ class Memory:
         """Remember `new`, on the disk when this returns; nothing where it raises what `must_agree` raises."""
         with self._locked():
             self.must_agree(new, besides, seen)
-            known = self._read()
+            known = self.read()
             if not any((one.rotation, one.by) == (new.rotation, new.by) for one in known):
                 write_durably(self._file, msgspec.json.encode((*known, new)).decode() + "\n")
 
@@ -108,7 +108,8 @@ class Memory:
     def _file(self) -> Path:
         return self.directory / "endorsed.json"
 
-    def _read(self) -> tuple[Remembered, ...]:
+    def read(self) -> tuple[Remembered, ...]:
+        """What is remembered. Raises Failed (`memory-damaged`)."""
         try:
             return msgspec.json.decode(self._file.read_bytes(), type=tuple[Remembered, ...])
         except FileNotFoundError:

@@ -18,14 +18,17 @@ from pathlib import Path
 from typing import Final, Literal
 
 from gitledger.documents.names import SnapshotName
-from gitledger.errors import Failed, Refused, Usage
-from gitledger.objects.codec import digest
+from gitledger.errors import Failed, LedgerError, Refused, Usage
+from gitledger.objects.codec import Commit, digest
 from gitledger.objects.store import Store
 from gitledger.rules.advance import pinned
 from gitledger.rules.line import Row
 from gitledger.rules.state import Snapshot
 
 INCOMING = "refs/gitledger/incoming/"
+CARRIED = f"{INCOMING}carried/"
+"""Where a clone keeps what was carried in, and what was signed here while the host could not be reached (spec 12)."""
+
 QUEUES = ("refs/proposals/", "refs/endorsements/", "refs/refusals/", "refs/rotations/")
 
 AHEAD_SECONDS: Final = 86_400
@@ -204,14 +207,45 @@ class Place:
             kept = f"{INCOMING}{remote}/"
             self.store.update([(kept + ref.removeprefix("refs/"), oid, None) for ref, oid in refs.items()])
 
+    def keep(self, refs: Mapping[str, str]) -> None:
+        """Keep in a clone what is to be carried to the host, under the names that it has there."""
+        self.store.update([(CARRIED + ref.removeprefix("refs/"), oid, None) for ref, oid in refs.items()])
+
     def queue_refs(self, remote: str = "origin") -> Mapping[str, str]:
-        """What waits, as the host names it: proposals, endorsements, refusals, rotations; its own, or from `remote`."""
-        prefix = "" if self.role == "host" else f"{INCOMING}{remote}/"
-        found: dict[str, str] = {}
-        for queue in QUEUES:
-            kept = prefix + queue.removeprefix("refs/") if prefix else queue
-            found |= {queue + ref.removeprefix(kept): oid for ref, oid in self.store.refs(kept).items()}
+        """What waits, as the host names it: proposals, endorsements, refusals, rotations.
+
+        Its own; in a clone what came from `remote`, and what was carried in or kept here.
+        """
+        if self.role == "host":
+            return {ref: oid for queue in QUEUES for ref, oid in self.store.refs(queue).items()}
+        return self.merged(self.carried(), self._queue_below(f"{INCOMING}{remote}/"))
+
+    def carried(self) -> Mapping[str, str]:
+        """What waits in a clone because it was carried in or kept here, as the host names it."""
+        return self._queue_below(CARRIED)
+
+    def merged(self, refs: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
+        """Both; of a ref that both have, the proposal that was committed last, and else what the `others` have.
+
+        It is how a host lets proposals be replaced (spec 4). Of two endorsements of one thing by one domain, either
+        will do.
+        """
+        found = {**refs, **others}
+        for ref in refs.keys() & others.keys():
+            if ref.startswith("refs/proposals/") and self._committed(refs[ref]) > self._committed(others[ref]):
+                found[ref] = refs[ref]
         return found
+
+    def _committed(self, oid: str) -> int:
+        """When a proposal was committed, in seconds; what is none is older than any that is."""
+        try:
+            return Commit.parse(self.store.read(oid, "commit")).committer.seconds
+        except LedgerError:
+            return -1
+
+    def _queue_below(self, prefix: str) -> dict[str, str]:
+        named = (("refs/" + ref.removeprefix(prefix), oid) for ref, oid in self.store.refs(prefix).items())
+        return {ref: oid for ref, oid in named if ref.startswith(QUEUES)}
 
 
 def silent(done: int, of: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from gitledger.exchange import remotes
 from gitledger.objects.codec import Ident, compose_commit, paragraphs, sign_commit
 from gitledger.objects.trees import Tree
 from gitledger.roles.place import Place
+from gitledger.roles.sending import Sent, send
 from gitledger.rules import queue, refusal
 from gitledger.rules.proposal import NAMESPACE, Permit, Proposal
 from gitledger.rules.transition import Transition
@@ -33,13 +34,13 @@ _TOPIC_JUNK = re.compile(r"[^a-z0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """A proposal that was made: its ref on the host, its local branch, what it would do, what the host said."""
+    """A proposal that was made: its ref on the host, its local branch, what it would do, what came of sending it."""
 
     proposal: Proposal
     transition: Transition
     ref: str
     branch: str
-    said: str
+    sent: Sent
 
 
 def propose(
@@ -73,19 +74,19 @@ def propose(
     *_, transition = queue.play(state, line)
     branch = _branch(place, topic or "", message)
     ref = f"refs/proposals/{transition.who.domain}/{_checked_topic(branch.rpartition('/')[2])}"
-    said = _push(place, remote, {ref: oid}, force=True) if push else ""
+    sent = send(place, {ref: oid}, remote=remote, force=True) if push else Sent("")
     store.update([(f"refs/heads/{branch}", oid, None)], message=f"propose: {line[-1].summary}")
     store.git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
-    return Proposed(line[-1], transition, ref, branch, said)
+    return Proposed(line[-1], transition, ref, branch, sent)
 
 
-def withdraw(place: Place, signer: Signer, proposal: Proposal, *, remote: str = "origin") -> str:
-    """Withdraw `proposal` from the queue, and return what the host said. Raises Refused."""
+def withdraw(place: Place, signer: Signer, proposal: Proposal, *, remote: str = "origin") -> Sent:
+    """Withdraw `proposal` from the queue, and return what came of sending that. Raises Refused."""
     payload = refusal.withdraw(proposal, ident(place, "COMMITTER", signer))
     content = payload + signer.sign(payload, NAMESPACE)
     refusal.read(content, proposal, place.verified.state)
     oid = place.store.write("tag", content)
-    return _push(place, remote, {f"refs/refusals/{proposal.oid}": oid})
+    return send(place, {f"refs/refusals/{proposal.oid}": oid}, remote=remote)
 
 
 def find(place: Place, named: str) -> Proposal:
@@ -210,12 +211,6 @@ def ident(place: Place, who: str, signer: Signer) -> Ident:
         "-c", f"user.name={record.domain_id}", "-c", f"user.email={record.domain_id}@{name}", "var", f"GIT_{who}_IDENT"
     )
     return Ident.parse(now.stdout.rstrip(b"\n"))
-
-
-def _push(place: Place, remote: str, refs: Mapping[str, str], *, force: bool = False) -> str:
-    said = remotes.push(place.store, place.remote(remote), refs, force=force).said
-    place.pushed(refs, remote)
-    return said
 
 
 def _must_have_work_tree(place: Place) -> Path:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from gitledger.errors import LedgerError, Wanting
-from gitledger.roles import consumer, foreign, hold, witness
+from gitledger.roles import consumer, foreign, hold, mirrors, witness
 from gitledger.roles.foreign import KnownFork
 from gitledger.roles.hold import Frozen
 from gitledger.roles.journal import Journal
+from gitledger.roles.mirrors import Standing
 from gitledger.roles.place import INCOMING, Place
 from gitledger.roles.witness import Plan
 from gitledger.rules import endorsement, proposal, queue, refusal, rotations
@@ -118,6 +119,7 @@ class Status:
     on a host and elsewhere. `beside` is the snapshot that it is at where only another side of a fork holds that.
     `domain` is that of the key `key_id`; without a key (`read_only`) nothing is one's own.
     `retired` says that this machine emitted for a key that is not the witness's any more: it may be switched off.
+    `remotes` are those that a clone fetched from, `mirrors` those that a host pushes to.
     """
 
     name: str
@@ -138,6 +140,7 @@ class Status:
     duty: Duty | None
     retired: bool
     remotes: tuple[Offered, ...]
+    mirrors: tuple[Standing, ...]
 
     @property
     def read_only(self) -> bool:
@@ -187,7 +190,8 @@ def status(place: Place, key_id: str | None, *, remote: str = "origin", now: int
         own=tuple(_own(place, key_id, domain, remote)) if key_id else (),
         duty=_duty(place, key_id, remote, now) if emits else None,
         retired=_retired(place),
-        remotes=_offered(place),
+        remotes=offered(place),
+        mirrors=mirrors.standings(place),
     )
 
 
@@ -298,7 +302,8 @@ def _retired(place: Place) -> bool:
     return last is not None and last.key != place.verified.state.witness.pubkey_id
 
 
-def _offered(place: Place) -> tuple[Offered, ...]:
+def offered(place: Place) -> tuple[Offered, ...]:
+    """What each remote of a clone had when it was last fetched from."""
     newest, times = place.verified, consumer.fetched(place)
     found: list[Offered] = []
     for ref, oid in place.store.refs(INCOMING).items():

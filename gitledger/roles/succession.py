@@ -15,10 +15,10 @@ from gitledger.documents.manifest import ManifestKey
 from gitledger.documents.names import check_domain
 from gitledger.documents.rotation import NAMESPACE, REASON_CHARACTERS, Rotation
 from gitledger.errors import LedgerError, Refused, Usage
-from gitledger.exchange import remotes
 from gitledger.roles import hold
 from gitledger.roles.memory import Memory, Remembered
 from gitledger.roles.place import Place
+from gitledger.roles.sending import Sent, send
 from gitledger.rules import endorsement, rotations, succession
 from gitledger.rules.rotations import Drafted, Rotations
 from gitledger.rules.state import State
@@ -29,10 +29,10 @@ _NAMED: Final = re.compile(r"[0-9a-f]{8,64}")
 
 @dataclass(frozen=True, slots=True)
 class Endorsing:
-    """A rotation as it stands once it is endorsed, and what the host said."""
+    """A rotation as it stands once it is endorsed, and what came of sending that."""
 
     waiting: Drafted
-    said: str
+    sent: Sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +144,11 @@ def endorse(
     if signed is None or all(one.domain_id != domain for one in waiting.endorsements):
         signed = place.store.write("blob", signer.sign(waiting.rotation.digest, NAMESPACE))
     refs = {f"{below}draft": draft_oid, below + domain: signed}
-    said = remotes.push(place.store, place.remote(remote), refs, force=True).said
-    place.pushed(refs, remote)
+    sent = send(place, refs, remote=remote, force=True)
     mine = succession.endorsed(waiting.on, waiting.rotation, place.store.read(signed, "blob"))
     counted = {**{one.domain_id: one for one in waiting.endorsements}, domain: mine}
     after = Drafted(waiting.rotation, tuple(counted[one] for one in sorted(counted)), waiting.on, stale=False)
-    return Endorsing(after, said)
+    return Endorsing(after, sent)
 
 
 def drafted(place: Place, waiting: Drafted, *, remote: str = "origin") -> str | None:

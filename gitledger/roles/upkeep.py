@@ -44,9 +44,14 @@ def settle(place: Place, now: int, tags: Looked = "newest") -> None:
     place.store.clear_stale_locks()
     _make_tags(place, tags)
     refs = place.queue_refs()
-    _remove(place.store, _decided(newest.state, refs, now) | _succeeded(newest, refs, now))
+    _remove(place.store, over(newest, refs, now))
     hold.note(place, now)
     write_durably(place.directory / settled.FILE, newest.oid + "\n")
+
+
+def over(newest: Snapshot, refs: Mapping[str, str], now: int) -> dict[str, str]:
+    """Those of the queue's `refs` that have nothing to wait for at `now`, with the objects they name."""
+    return _decided(newest.state, refs, now) | _succeeded(newest, refs, now)
 
 
 def _make_tags(place: Place, tags: Looked) -> None:

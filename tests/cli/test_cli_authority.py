@@ -86,11 +86,14 @@ def test_who_is_no_authority_is_told_before_anything_is_shown(world: World, jame
     assert "[not-waiting]" in typed(world.james, james, "endorse", "nothing", status=1).stderr
 
 
-def test_an_unreachable_host_is_exit_status_4(world: World, james: Path) -> None:
+def test_what_can_not_be_sent_is_kept_to_be_carried(world: World, james: Path) -> None:
     world.propose(world.alice, {"standards/a": "a\n"}, topic="agree")
     typed(world.james, james, "fetch")
     world.james.git(james, "remote", "set-url", "origin", str(world.path / "nowhere"))
-    assert "[unreachable]" in typed(world.james, james, "endorse", "agree", status=4).stderr
+    done = typed(world.james, james, "endorse", "agree")
+    assert "Not sent, and kept here: origin does not answer" in done.stderr
+    assert "gitledger carry out FILE" in done.stdout
+    assert any(ref.startswith("refs/endorsements/") for ref in world.place(james).queue_refs())
 
 
 def test_the_policy_says_who_the_authorities_are_and_how_many_may_be_lost(world: World, clone_of: Clones) -> None:

@@ -115,6 +115,9 @@ def test_fetch_says_what_is_new_and_how_to_move_there(world: World, clone: Path)
         "stale": None,
         "ahead": None,
         "queue": {"left": 0, "error": None},
+        "remotes": [
+            {"name": "origin", "standing": "good", "snapshot": "common@2", "behind": 0, "error": None},
+        ],
     }
 
 
@@ -214,6 +217,7 @@ def test_status_as_json_is_for_programs(world: World, clone: Path) -> None:
         "duty": None,
         "retired": False,
         "remotes": [{"name": "origin", "snapshot": "common@0", "stale": False}],
+        "mirrors": [],
     }
     duty = told(world.you, world.host, "status", "--key", str(world.you.key))["duty"]
     assert duty["ready"] == [ready] and duty["error"] is None

@@ -125,8 +125,12 @@ def test_what_can_not_be_proposed_leaves_the_checkout_as_it_was(world: World, cl
     arguments = ("domain", "add-key", "james", "laptop", f"{world.key('spare-1')}.pub", "--role", "publisher")
     assert "[role-missing]" in typed(world.alice, clone, *arguments, "--propose", status=1).stderr
     arguments = ("domain", "new", "stranger", "--key", str(world.stranger.key), "--propose")
-    world.alice.git(clone, "remote", "set-url", "origin", str(world.path / "nowhere"))
-    typed(world.alice, clone, *arguments, status=4)
+    refusing = world.path / "refusing.git"
+    world.alice.git(world.path, "clone", "-q", "--mirror", str(world.host), str(refusing))
+    (refusing / "hooks" / "pre-receive").write_text("#!/bin/sh\nexit 1\n")
+    (refusing / "hooks" / "pre-receive").chmod(0o755)
+    world.alice.git(clone, "remote", "set-url", "origin", str(refusing))
+    typed(world.alice, clone, *arguments, status=1)
     assert world.alice.output(clone, "status", "--porcelain") == ""
     assert not (clone / "domains" / "stranger" / "domain.yaml").exists()
 

@@ -138,4 +138,5 @@ def test_what_a_host_lacks_is_said_with_what_mends_it(world: World) -> None:
 
 def test_hooks_are_for_hosts(world: World, clone: Path) -> None:
     assert "[not-a-host]" in typed(world.you, world.path, "hooks", "check", str(clone), status=2).stderr
-    assert "[host-not-bare]" in typed(world.you, world.path, "hooks", "install", str(clone), status=2).stderr
+    stock = world.clone(world.stranger)
+    assert "[host-not-bare]" in typed(world.you, world.path, "hooks", "install", str(stock), status=2).stderr

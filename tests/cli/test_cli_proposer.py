@@ -87,10 +87,13 @@ def test_what_is_refused_moves_nothing(
     assert not [ref for ref in world.refs() if ref.startswith("refs/proposals/")]
 
 
-def test_an_unreachable_host_is_exit_status_4(world: World, clone: Path) -> None:
+def test_what_can_not_be_sent_is_kept_to_be_carried(world: World, clone: Path) -> None:
     world.alice.git(clone, "remote", "set-url", "origin", str(world.path / "nowhere"))
     stage(world, clone)
-    assert "[unreachable]" in typed(world.alice, clone, "propose", "-m", "x", status=4).stderr
+    done = typed(world.alice, clone, "propose", "-m", "x")
+    assert "Not sent, and kept here: origin does not answer" in done.stderr
+    assert "gitledger carry out FILE" in done.stdout
+    assert world.place(clone).queue_refs() == {"refs/proposals/alice/x": world.oid("HEAD", clone)}
 
 
 def test_on_the_host_nothing_is_staged(world: World) -> None:

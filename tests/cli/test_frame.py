@@ -18,9 +18,11 @@ from gitledger.roles.place import Place
 
 COMMANDS = (
     *("init", "clone", "fetch", "status", "verify", "log", "show", "pin", "allowed-signers", "demo"),
-    *("propose", "proposals", "withdraw", "endorse", "emit", "rotate", "rotations", "policy", "adopt"),
+    *("propose", "proposals", "withdraw", "endorse", "emit", "rotate", "rotations", "policy", "adopt", "doctor"),
     *("domain new", "domain add-key", "domain revoke-key", "domain show", "domain prove"),
     *("hooks install", "hooks check", "host freeze", "host thaw", "evidence check"),
+    *("carry out", "carry in", "carry inspect"),
+    *("mirror add", "mirror push", "mirror status", "mirror remove", "mirror watch"),
 )
 
 

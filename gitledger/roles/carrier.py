@@ -1,0 +1,577 @@
+"""The carrier: a file on a stick that holds what the other side lacks, in both directions (spec 12).
+
+`out` writes one, `take` takes one in, `inspect` tells what is in one. What goes into it is of spec 2: the branch with
+its snapshots, proposals, endorsements, refusals, rotations; and one record by which the other side learns what we
+have. Whatever it says is checked as if it had been pushed or fetched, by the same code: a host takes it by pushes to
+itself, through its hooks, each thing on its own; a clone climbs from what is verified, and keeps the queue apart.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from gitledger.documents import subset
+from gitledger.documents.names import SnapshotName, check_digest
+from gitledger.errors import LedgerError, Malformed, Refused, about
+from gitledger.exchange import bundles, remotes
+from gitledger.exchange.bundles import Carried
+from gitledger.objects.codec import Commit, digest
+from gitledger.objects.store import ABSENT, Store
+from gitledger.roles import ascent, consumer, foreign, gate, hold, upkeep
+from gitledger.roles.place import CARRIED, Place, Progress, silent, write_durably
+from gitledger.rules import queue, rotations
+from gitledger.rules.entry import Entry
+from gitledger.rules.line import Row
+from gitledger.rules.queue import ENDORSEMENT_REF, PROPOSAL_REF, REFUSAL_REF
+
+For = Literal["consumer", "witness", "authority"]
+Outcome = Literal["taken", "there", "refused", "left"]
+
+PLACES: Final = 64
+"""Of how many other places it is remembered what they told; the one that was heard of least lately gives way."""
+
+_NOTED: Final = "carried.json"
+_RECORD: Final = "refs/gitledger/carrier/"
+_RECORD_REF = re.compile(rf"{_RECORD}([0-9a-f]{{16}})")
+_RECORD_BYTES: Final = 4096
+_LONGEST_LINE: Final = 100
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What whoever wrote a bundle says of itself and of it; nobody signs it, and nothing relies on it.
+
+    `place` names the repository that it comes from, `snapshot` and `hash` the newest that is verified there, `since`
+    the snapshot that it builds on (empty: none), `refs` the SHA-256 of its other refs as in `_refs_digest`.
+    """
+
+    artifact_type: Literal["asl.common.carrier"]
+    hash: str
+    ledger_id: str
+    place: str
+    refs: str
+    role: Literal["host", "clone"]
+    since: str
+    snapshot: str
+    version: Literal["0.1"]
+
+    def __post_init__(self) -> None:
+        for one in (self.hash, self.ledger_id, self.refs):
+            check_digest(one)
+        for name in (self.snapshot, *([self.since] if self.since else [])):
+            SnapshotName.parse(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """What was written: `refs` by name, and the snapshots above `since` (None: from genesis on) up to `newest`."""
+
+    refs: Mapping[str, str]
+    since: str | None
+    newest: str
+    snapshots: int
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What became of one ref: `said` is why, or what the host said, line by line."""
+
+    ref: str
+    outcome: Outcome
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of taking one in: `place` is as it stands now, `before` the number that was verified before.
+
+    `ahead` is the first snapshot that waits because it is dated ahead of this clock, by name and seconds.
+    """
+
+    place: Place
+    record: Record | None
+    before: int
+    items: tuple[Item, ...]
+    ahead: tuple[str, int] | None = None
+
+    @property
+    def refused(self) -> tuple[Item, ...]:
+        return tuple(item for item in self.items if item.outcome == "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What a bundle says that it holds; nothing of it is verified.
+
+    `snapshots` are the names of its first and its last one; `proposals` are refs, each with the first lines of what it
+    proposes. `unread` says why its objects could not be looked at.
+    """
+
+    record: Record | None
+    builds_on: tuple[str, ...]
+    snapshots: tuple[str, str] | None
+    proposals: Mapping[str, tuple[str, ...]]
+    endorsements: tuple[str, ...]
+    rotations: tuple[str, ...]
+    refusals: tuple[str, ...]
+    others: tuple[str, ...] = field(default=())
+    unread: LedgerError | None = None
+
+
+# Out
+
+
+def out(place: Place, path: Path, now: int, *, to: For | None = None, since: str | None = None) -> Out:
+    """Write to the file `path` what the other side lacks, at `now`, in seconds; `to` says who that is.
+
+    A consumer gets snapshots, a witness the queue, an authority (and whoever is not named) both. They have `since`;
+    without it, the least snapshot that anybody told in a `take` here, and without that, nothing. Raises Refused
+    (`no-such-snapshot`, `file-taken`), Failed.
+    """
+    newest = place.verified
+    row = place.row(since) if since else _told(place)
+    _tidy(place, now)
+    refs: dict[str, str] = {}
+    if to != "witness" and (row is None or row.number < newest.number):
+        refs[place.branch] = newest.oid
+    if to != "consumer":
+        waiting = place.queue_refs()
+        gone = upkeep.over(newest, waiting, now)
+        refs |= {ref: oid for ref, oid in waiting.items() if ref not in gone}
+    if len(refs) >= bundles.BUNDLE_REFS:
+        raise Refused(
+            "bundle-refs",
+            f"{len(refs):,} refs would be in it, and a bundle names at most {bundles.BUNDLE_REFS:,}",
+            "gitledger carry out FILE --for consumer   (carries snapshots alone)",
+        )
+    name = f"{place.name}@{row.number}" if row else ""
+    own = _own_id(place)
+    record = Record(
+        artifact_type="asl.common.carrier",
+        hash=newest.hash,
+        ledger_id=place.anchor,
+        place=own,
+        refs=_refs_digest(refs),
+        role=place.role,
+        since=name,
+        snapshot=newest.name,
+        version="0.1",
+    )
+    notes = {_RECORD + own: subset.dump_json(msgspec.to_builtins(record))}
+    without = (row.snapshot,) if row else ()
+    bundles.write(path, refs, notes=notes, without=without, own=place.store, directory=place.directory)
+    count = newest.number - (row.number if row else -1) if place.branch in refs else 0
+    return Out(refs, name or None, newest.name, count)
+
+
+def _told(place: Place) -> Row | None:
+    """The least snapshot of our line that another place told us it has; None where nobody did."""
+    newest, rows = place.verified, []
+    for number, hash_ in _noted(place)[1].values():
+        row = newest.state.line.row(place.store, min(number, newest.number))
+        if number > newest.number or digest(place.store.read(row.snapshot, "commit")) == hash_:
+            rows.append(row)
+    return min(rows, key=lambda row: row.number, default=None)
+
+
+# In
+
+
+def take(place: Place, path: Path, now: int, *, progress: Progress = silent) -> Taken:
+    """Take in the bundle at `path`, at `now`, in seconds; what of it is refused keeps nothing else away.
+
+    Raises what `bundles.quarantined` raises, Refused (`other-ledger`), Malformed (`bundle-header`) before anything is
+    taken. In a clone, raises for a line that does not lead on from what is verified what `consumer.fetch` raises.
+    """
+    before = place.verified.number
+    if place.role == "clone":
+        consumer.settle(place)
+    with bundles.quarantined(path, place.store, place.directory) as carried:
+        with about(str(path)):
+            record = _read_record(carried)
+            _must_be_ours(place, record)
+        if place.role == "host":
+            items, ahead = tuple(_push(place, carried)), None
+        else:
+            items, ahead = _keep(place, carried, str(path), now, progress)
+    if record is not None:
+        _note(place, record)
+    return Taken(Place.of(place.store), record, before, items, ahead)
+
+
+def _must_be_ours(place: Place, record: Record | None) -> None:
+    if record is not None and record.ledger_id != place.anchor:
+        raise Refused(
+            "other-ledger",
+            f"it is of another ledger, whose id is {record.ledger_id}; this one is {place.anchor}",
+            "take it in where that ledger is",
+        )
+
+
+def _push(place: Place, carried: Carried) -> Iterator[Item]:
+    """Push to the host what is in quarantine: the branch, then what waits for it, each thing on its own."""
+    tip = carried.header.refs.get(place.branch)
+    if tip is not None:
+        yield _known_tip(place, carried, tip) or _pushed(place, carried, {place.branch: tip})[0]
+    view = Place(carried.objects, place.role, place.anchor, place.name)  # with the branch as it is now
+    meant, left = _meant(view, carried)
+    yield from left
+    here = place.queue_refs()
+    waiting = queue.read(view.verified.state, {**here, **meant})
+    for ref, oid in list(meant.items()):
+        if here.get(ref) == oid or _is_accepted(view, waiting, ref):
+            yield Item(ref, "there")
+            if not rotations.DRAFT_REF.fullmatch(ref):
+                del meant[ref]
+    for group in _groups(meant, waiting):
+        new = {ref: oid for ref, oid in group.items() if here.get(ref) != oid}
+        if new:
+            yield from _pushed(place, carried, new)
+
+
+def _groups(meant: Mapping[str, str], waiting: queue.Queue) -> Iterator[Mapping[str, str]]:
+    """What is pushed together: a line with its endorsements, a draft with its signatures; then each other alone."""
+    left = dict(meant)
+    for ref in [one for one in meant if PROPOSAL_REF.fullmatch(one)]:
+        oids = {one.oid for one in waiting.lines.get(ref, ())}
+        theirs = [one for one in left if ENDORSEMENT_REF.fullmatch(one) and one.split("/")[2] in oids]
+        yield {one: left.pop(one) for one in (ref, *theirs)}
+    for draft in [one for one in meant if rotations.DRAFT_REF.fullmatch(one)]:
+        below = draft.removesuffix("draft")
+        yield {one: left.pop(one) for one in [draft, *(one for one in left if one.startswith(below) and one != draft)]}
+    for ref in sorted(left, key=lambda one: bool(REFUSAL_REF.fullmatch(one))):
+        yield {ref: left[ref]}
+
+
+def _pushed(place: Place, carried: Carried, refs: Mapping[str, str]) -> list[Item]:
+    """Push `refs` together; where that is refused, the first of them alone, and each other with what it needs of it."""
+    try:
+        done = remotes.push(carried.repository, str(place.store.git_dir), refs, force=True)
+    except Refused as error:
+        if len(refs) == 1:
+            return [Item(ref, "refused", error.mend or error.what) for ref in refs]
+        (first, oid), *others = refs.items()
+        if rotations.DRAFT_REF.fullmatch(first):  # never comes alone
+            pairs = [_pair(place, carried, (first, oid), other) for other in others]
+            taken = any(item.outcome == "taken" for item in pairs)
+            return [Item(first, "taken" if taken else "refused", "" if taken else pairs[0].said), *pairs]
+        return [item for one in refs.items() for item in _pushed(place, carried, dict([one]))]
+    said = dict.fromkeys(refs, "")
+    said[next(iter(refs))] = done.said
+    return [Item(ref, "taken", words) for ref, words in said.items()]
+
+
+def _pair(place: Place, carried: Carried, draft: tuple[str, str], signature: tuple[str, str]) -> Item:
+    try:
+        done = remotes.push(carried.repository, str(place.store.git_dir), dict([draft, signature]), force=True)
+    except Refused as error:
+        return Item(signature[0], "refused", error.mend or error.what)
+    return Item(signature[0], "taken", done.said)
+
+
+def _keep(
+    place: Place, carried: Carried, named: str, now: int, progress: Progress
+) -> tuple[tuple[Item, ...], tuple[str, int] | None]:
+    """Advance the clone over the snapshots in quarantine, and keep what waits under `CARRIED`."""
+    items: list[Item] = []
+    ahead = None
+    tip = carried.header.refs.get(place.branch)
+    if tip is not None:
+        known = _known_tip(place, carried, tip)
+        if known is None:
+            ahead = _climb(place, carried, tip, named, now=now, progress=progress)
+            place = Place.of(place.store)
+        items.append(known or Item(place.branch, "left" if ahead else "taken", "it waits" if ahead else ""))
+    view = Place(carried.objects, place.role, place.anchor, place.name)
+    meant, left = _meant(view, carried)
+    items += left
+    here = place.queue_refs()
+    waiting = queue.read(view.verified.state, {**here, **meant})
+    turning = rotations.read(view.verified, {ref: oid for ref, oid in meant.items() if _rotates(ref)})
+    wanted = {}
+    for ref, oid in meant.items():
+        error = waiting.unreadable.get(ref) or turning.unreadable.get(ref)
+        if here.get(ref) == oid or _is_accepted(view, waiting, ref):
+            items.append(Item(ref, "there"))
+        elif error is not None:
+            items.append(Item(ref, "refused", f"{error}"))
+        else:
+            wanted[ref] = oid
+    after = view.merged(wanted, place.carried())
+    gone = upkeep.over(view.verified, view.merged(here, after), now)
+    after = {ref: oid for ref, oid in after.items() if ref not in gone}
+    if len(after) > consumer.QUEUE_LIMIT:
+        raise Refused(
+            "too-many-carried", f"more than {consumer.QUEUE_LIMIT:,} refs would be kept here", "gitledger proposals"
+        )
+    _bring(place, carried, after)
+    for ref, oid in wanted.items():
+        kept = after.get(ref) == oid
+        items.append(Item(ref, "taken" if kept else "there", "" if kept else "it is decided, or a later one is here"))
+    hold.note(Place.of(place.store), now)
+    return tuple(items), ahead
+
+
+def _climb(
+    place: Place, carried: Carried, tip: str, named: str, *, now: int, progress: Progress
+) -> tuple[str, int] | None:
+    """As a fetch (`consumer.fetch`): forks are seen and kept, and nothing else moves what is verified."""
+    store, verified = place.store, place.verified
+    landed = CARRIED + place.branch.removeprefix("refs/")
+    try:
+        _bring(place, carried, {**place.carried(), place.branch: tip})
+        path = ascent.Path(store, tip, verified.oid)
+        if path.led:
+            _, ahead = foreign.climb(place, verified, path, progress=progress, now=now, keep=place.advanced)
+        else:
+            ahead = foreign.meet(place, path, named, progress=progress, now=now)
+    except (Refused, Malformed) as error:
+        if error.rule != "other-ledger" and ascent.ELSEWHERE not in error.mend:
+            error.mend = ascent.ELSEWHERE
+        raise
+    finally:
+        store.update([(landed, None, None)])
+        consumer.settle(Place.of(store))
+    return (ahead.name, ahead.seconds) if ahead else None
+
+
+def _bring(place: Place, carried: Carried, refs: Mapping[str, str]) -> None:
+    """Make what is below `CARRIED` those of `refs`, with the objects that only the quarantine has."""
+    have = {ref: oid for ref, oid in refs.items() if place.store.resolve(CARRIED + ref.removeprefix("refs/")) != oid}
+    carried.repository.update([(ref, oid, None) for ref, oid in have.items()])
+    remotes.fetch(place.store, str(carried.repository.git_dir), refs, into=CARRIED)
+
+
+def _known_tip(place: Place, carried: Carried, tip: str) -> Item | None:
+    """What is said of a branch that brings nothing: it ends in a snapshot that is verified here; else None."""
+    newest = place.verified
+    if not place.store.has(tip):
+        return None
+    row = newest.state.line.snapshot(place.store, tip)
+    if row is None:
+        return None
+    older = f"; {newest.name} is verified here" if row.number < newest.number else ""
+    return Item(place.branch, "there", f"it ends in {place.name}@{row.number}{older}")
+
+
+def _meant(view: Place, carried: Carried) -> tuple[dict[str, str], list[Item]]:
+    """The refs that the bundle means, as spec 2 names them, rotations last; and what is left alone, with the reason.
+
+    Stock git makes bundles of ordinary branches: such a one is proposed for the domain of its key, by its name.
+    """
+    meant: dict[str, str] = {}
+    left: list[Item] = []
+    state = view.verified.state
+    for ref, oid in carried.header.refs.items():
+        if ref in (view.branch, "HEAD") or _RECORD_REF.fullmatch(ref):
+            continue
+        if any(form.fullmatch(ref) for form in (*queue.REFS, *rotations.REFS)):
+            meant[ref] = oid
+        elif not ref.startswith("refs/heads/") or carried.objects.size(oid)[0] != "commit":
+            left.append(Item(ref, "left", "it is not in the table of what may be pushed"))
+        elif state.line.snapshot(view.store, oid) is not None:
+            left.append(Item(ref, "there", "it is a snapshot"))
+        else:
+            named = gate.proposal_ref(view.store, state, gate.Update(ABSENT, oid, ref))
+            if not PROPOSAL_REF.fullmatch(named):
+                left.append(Item(ref, "refused", f"no domain has the key that signed {oid}: name it {named}"))
+            elif named in meant or named in carried.header.refs:
+                left.append(Item(ref, "refused", f"{named}, as which it would be proposed, is in the bundle besides"))
+            else:
+                meant[named] = oid
+    return meant, left
+
+
+def _is_accepted(view: Place, waiting: queue.Queue, ref: str) -> bool:
+    """Whether a snapshot has accepted what `ref` is about."""
+    if PROPOSAL_REF.fullmatch(ref):
+        return waiting.lines.get(ref) == ()
+    match = ENDORSEMENT_REF.fullmatch(ref) or REFUSAL_REF.fullmatch(ref)
+    if match is None or match["proposal"] in waiting.proposals:
+        return False
+    try:
+        return view.verified.state.line.acceptance(view.store, match["proposal"]) is not None
+    except LedgerError:
+        return False
+
+
+def _rotates(ref: str) -> bool:
+    return any(form.fullmatch(ref) for form in rotations.REFS)
+
+
+# What is in one
+
+
+def inspect(path: Path, place: Place | None) -> Inspected:
+    """What the bundle at `path` says that it holds; `place` is the ledger here, whose objects it may build on.
+
+    Raises what `bundles.opened` raises; where only the objects can't be read, the result says so.
+    """
+    with bundles.opened(path) as (_, header):
+        pass
+    try:
+        with tempfile.TemporaryDirectory() as where:
+            own, directory = (None, Path(where)) if place is None else (place.store, place.directory)
+            with bundles.quarantined(path, own, directory) as carried:
+                return _inspected(header, carried)
+    except LedgerError as error:
+        return _inspected(header, None, error)
+
+
+def _inspected(header: bundles.Header, carried: Carried | None, unread: LedgerError | None = None) -> Inspected:
+    objects = None if carried is None else carried.objects
+    record = None
+    try:
+        record = None if carried is None else _read_record(carried)
+    except LedgerError as error:
+        unread = error
+    snapshots = None
+    proposals: dict[str, tuple[str, ...]] = {}
+    below: dict[str, list[str]] = {one: [] for one in ("endorsements", "rotations", "refusals", "")}
+    for ref, oid in header.refs.items():
+        _, kind, *_ = (*ref.split("/"), "")
+        span = _span(objects, oid, header) if kind == "heads" else None
+        if span is not None:
+            snapshots = span
+        elif kind in ("heads", "proposals"):
+            proposals[ref] = _summaries(objects, oid, header)
+        elif not _RECORD_REF.fullmatch(ref):
+            below[kind if kind in below else ""].append(ref)
+    return Inspected(
+        record,
+        tuple(_first_word(comment) or oid for oid, comment in header.builds_on.items()),
+        snapshots,
+        proposals,
+        tuple(below["endorsements"]),
+        tuple(below["rotations"]),
+        tuple(below["refusals"]),
+        tuple(below[""]),
+        unread,
+    )
+
+
+def _span(objects: Store | None, tip: str, header: bundles.Header) -> tuple[str, str] | None:
+    """The first and the last snapshot that `tip` brings, as they say of themselves; None where it is none."""
+    names = []
+    for commit in _down(objects, tip, header):
+        try:
+            names.append(Entry.parse(commit.message).snapshot)
+        except Malformed:
+            break
+    return (names[-1], names[0]) if names else None
+
+
+def _summaries(objects: Store | None, tip: str, header: bundles.Header) -> tuple[str, ...]:
+    """The first lines of the proposals of a line, base first, as far as the bundle brings them."""
+    found = []
+    for commit in _down(objects, tip, header):
+        try:
+            Entry.parse(commit.message)
+            break
+        except Malformed:
+            found.append(commit.message.partition("\n")[0])
+        if len(found) == _LONGEST_LINE:
+            break
+    return tuple(reversed(found))
+
+
+def _down(objects: Store | None, tip: str, header: bundles.Header) -> Iterator[Commit]:
+    """The commits from `tip` down by first parents that the bundle brings, as far as they can be read."""
+    oid = tip
+    while objects is not None and oid and oid not in header.builds_on:
+        try:
+            commit = Commit.parse(objects.read(oid, "commit"))
+        except LedgerError:
+            return
+        yield commit
+        oid = commit.parents[0] if commit.parents else ""
+
+
+def _first_word(comment: str) -> str:
+    """The name in the comment that git writes beside a snapshot; empty where it is no snapshot's."""
+    name, colon, _ = comment.partition(": ")
+    return name if colon and "@" in name and " " not in name else ""
+
+
+# What is remembered of others
+
+
+def _read_record(carried: Carried) -> Record | None:
+    """The record of whoever wrote it; None where there is none, as in what stock git made.
+
+    Raises Malformed (`carrier-record`) where it does not fit the bundle.
+    """
+    refs = carried.header.refs
+    found = [(match[1], oid) for ref, oid in refs.items() if (match := _RECORD_REF.fullmatch(ref))]
+    if not found:
+        return None
+    (place, oid), *more = found
+    kind, size = carried.objects.size(oid)
+    if more or kind != "blob" or size > _RECORD_BYTES:
+        raise _misfit("it holds more than one record of who wrote it, or one that is none")
+    record = subset.convert(subset.load_json(carried.objects.read(oid, "blob")), Record)
+    if record.place != place or record.refs != _refs_digest(refs):
+        raise _misfit("its refs are not those that it was written with")
+    return record
+
+
+def _misfit(what: str) -> Malformed:
+    return Malformed("carrier-record", what, "have it carried again, on another stick if need be")
+
+
+def _refs_digest(refs: Mapping[str, str]) -> str:
+    """`sha256:…` of the lines `<object id> <ref>`, sorted, of all refs but the record's own."""
+    lines = sorted(f"{oid} {ref}\n" for ref, oid in refs.items() if not ref.startswith(_RECORD))
+    return f"sha256:{sha256(''.join(lines).encode()).hexdigest()}"
+
+
+def _note(place: Place, record: Record) -> None:
+    """Note what another place told that it has. What it says of itself here is not news."""
+    own, others = _own_id(place), dict(_noted(place)[1])
+    if record.place == own:
+        return
+    others.pop(record.place, None)
+    others[record.place] = (SnapshotName.parse(record.snapshot).number, record.hash)
+    _write(place, own, dict(list(others.items())[-PLACES:]))
+
+
+def _own_id(place: Place) -> str:
+    """What this place is called in bundles: drawn by lot, once."""
+    own, others = _noted(place)
+    if not own:
+        own = secrets.token_hex(8)
+        _write(place, own, others)
+    return own
+
+
+def _noted(place: Place) -> tuple[str, Mapping[str, tuple[int, str]]]:
+    """This place's id (empty: none yet), and what others told: number and hash of their newest, by their id.
+
+    A damaged note is as none: more is carried than need be.
+    """
+    try:
+        said = json.loads((place.directory / _NOTED).read_bytes())
+        others = {str(one): (int(number), str(hash_)) for one, (number, hash_) in said["others"].items()}
+        return str(said["id"]), others
+    except (OSError, ValueError, AttributeError, TypeError, KeyError):
+        return "", {}
+
+
+def _write(place: Place, own: str, others: Mapping[str, tuple[int, str]]) -> None:
+    write_durably(place.directory / _NOTED, json.dumps({"id": own, "others": others}) + "\n")
+
+
+def _tidy(place: Place, now: int) -> None:
+    """Drop in a clone what was carried or kept and has nothing to wait for any more."""
+    if place.role == "clone" and (kept := place.carried()):
+        gone = upkeep.over(place.verified, place.queue_refs(), now)
+        place.store.update([(CARRIED + ref.removeprefix("refs/"), None, None) for ref in kept if ref in gone])

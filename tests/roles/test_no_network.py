@@ -1,0 +1,118 @@
+"""With the network cut, everything that needs none works, and what needs it says so at once.
+
+Each command runs in a network of its own that has no way out (`unshare -n`), in a clone whose remote is elsewhere.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from world import Done, World
+
+from gitledger.roles import consumer
+
+SECONDS = 8
+"""Longer than any of these takes on a slow machine, and far shorter than a network lets anybody wait."""
+
+ADDRESSES = (
+    "ssh://git@192.0.2.1/common.git",
+    "https://192.0.2.1/common.git",
+    "git://192.0.2.1/common.git",
+    "ssh://git@ledger.invalid/common.git",
+    "https://ledger.invalid/common.git",
+)
+
+
+def _cut() -> Sequence[str]:
+    """How a command is run without a network; skips where that is not allowed."""
+    for how in (("unshare", "-n"), ("unshare", "-rn")):
+        try:
+            if subprocess.run([*how, "true"], capture_output=True, check=False).returncode == 0:
+                return how
+        except FileNotFoundError:
+            break
+    pytest.skip("needs unshare, and the right to cut the network with it")
+
+
+@pytest.fixture(params=ADDRESSES)
+def clone(world: World, request: pytest.FixtureRequest) -> Path:
+    """Alice's clone, with a proposal in the queue; its remote is an address that nobody reaches any more."""
+    world.propose(world.james, {"domains/james/a": "a\n"})
+    world.emit()
+    world.propose(world.james, {"domains/james/b": "b\n"}, topic="waiting")
+    path = world.alice.home / "cut"
+    with world.acting(world.alice):
+        consumer.clone(str(world.host), path, world.anchor, domain="alice", now=world.now)
+    world.alice.git(path, "config", "user.signingkey", f"{world.alice.key}.pub")
+    world.alice.git(path, "remote", "set-url", "origin", request.param)
+    return path
+
+
+def offline(world: World, path: Path, *arguments: str, status: int = 0, kept: bool = False) -> Done:
+    """A command with the network cut; it ends soon, with this exit status, or with 0 where what it made may be kept."""
+    begun = time.monotonic()
+    person = world.alice
+    done = person.run(path, *_cut(), sys.executable, "-P", "-m", "gitledger", *arguments, check=False)
+    assert time.monotonic() - begun < SECONDS, f"{arguments} waited"
+    assert done.returncode in ((0, status) if kept else (status,)), (
+        f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+    )
+    assert "Traceback" not in done.stderr and "internal error" not in done.stderr
+    return done
+
+
+@pytest.mark.long
+def test_a_reader_with_the_network_cut_does_all_that_a_reader_does(world: World, clone: Path) -> None:
+    for arguments in (
+        *(("verify",), ("verify", "--from-genesis"), ("verify", "common@0"), ("log",), ("show", "1"), ("status",)),
+        *(("pin", "common@0"), ("pin", "common@1"), ("allowed-signers",), ("proposals",), ("rotations",)),
+        *(("domain", "show", "james"), ("status", "--json"), ("doctor", "--json"), ("hooks", "install", ".")),
+    ):
+        offline(world, clone, *arguments)
+
+
+@pytest.mark.long
+def test_what_needs_the_network_says_so_at_once_and_names_who_does_not_answer(world: World, clone: Path) -> None:
+    address = world.alice.output(clone, "remote", "get-url", "origin")
+    for arguments in (("fetch",), ("clone", address, "other", "--anchor", world.anchor)):
+        said = offline(world, clone, *arguments, status=4).stderr
+        assert "[unreachable]" in said and "does not answer" in said
+        assert "resolve" in said or "unreachable" in said.lower() or "connect" in said.lower()
+    assert not (clone / "other").exists()
+
+
+@pytest.mark.long
+def test_a_proposal_made_with_the_network_cut_is_kept_and_an_endorsement_is_not_lost(world: World, clone: Path) -> None:
+    (clone / "domains" / "alice" / "note").parent.mkdir(parents=True, exist_ok=True)
+    (clone / "domains" / "alice" / "note").write_text("note\n")
+    world.alice.git(clone, "add", "-A")
+    said = offline(world, clone, "propose", "-m", "A note", "--topic", "note", status=4, kept=True).stderr
+    assert "does not answer" in said
+    kept = world.alice.output(clone, "for-each-ref", "--format=%(refname) %(subject)", "refs/heads/")
+    assert "A note" in kept
+    said = offline(world, clone, "endorse", "james/waiting", status=4, kept=True).stderr
+    assert "does not answer" in said
+    world.alice.git(clone, "remote", "set-url", "origin", str(world.host))
+    world.alice.run(clone, sys.executable, "-P", "-m", "gitledger", "endorse", "james/waiting")
+    assert any(ref.startswith("refs/endorsements/") for ref in world.refs())
+
+
+@pytest.mark.long
+def test_a_witness_with_the_network_cut_signs_nothing_that_it_can_not_publish_unheard(
+    world: World, clone: Path
+) -> None:
+    address = world.alice.output(clone, "remote", "get-url", "origin")
+    path = world.you.home / "cut"
+    with world.acting(world.you):
+        consumer.clone(str(world.host), path, world.anchor, domain="you", now=world.now)
+    world.you.git(path, "config", "user.signingkey", f"{world.you.key}.pub")
+    world.you.git(path, "remote", "set-url", "origin", address)
+    begun = time.monotonic()
+    done = world.you.run(path, *_cut(), sys.executable, "-P", "-m", "gitledger", "emit", check=False)
+    assert time.monotonic() - begun < SECONDS
+    assert done.returncode == 4 and "does not answer" in done.stderr, done.stderr
