@@ -23,6 +23,8 @@ from gitledger.roles.journal import Journal
 from gitledger.roles.machine import Finding, clock
 from gitledger.roles.memory import Memory
 
+pytestmark = pytest.mark.long
+
 OLD = 3600
 
 

@@ -20,6 +20,8 @@ from gitledger.errors import Failed, Fork, LedgerError, Malformed, Refused, Unre
 from gitledger.roles import consumer, due, mirrors
 from gitledger.roles.place import Place
 
+pytestmark = pytest.mark.long
+
 THREE = '[ "$(grep -c refs/tags/)" -le 3 ] || { echo "no more than three tags in a push"; exit 1; }'
 
 
