@@ -137,6 +137,8 @@ def _place_if_any() -> Place | None:
 
 
 def _show_taken(done: Taken) -> None:
+    from gitledger.cli.consumer import say_newest
+
     name, before, after = done.place.name, done.before, done.place.verified.number
     for item in done.items:
         _show_item(item)
@@ -145,11 +147,7 @@ def _show_taken(done: Taken) -> None:
             (f"{done.ahead[0]} waits: ", output.WAITS),
             f"it is dated {output.when(done.ahead[1])}, more than a day ahead of this machine's clock",
         )
-    if after > before:
-        new = output.count(after - before, "new snapshot")
-        output.say((f"{name}@{after}", output.HEAD), f" is verified: {new} since {name}@{before}.")
-    else:
-        output.say((f"{name}@{after}", output.HEAD), " is still the newest.")
+    say_newest(name, before, after)
 
 
 def _show_item(item: Item) -> None:

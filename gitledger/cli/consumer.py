@@ -292,7 +292,7 @@ def _fetch_all(place: Place, as_json: bool) -> None:
     if as_json:
         output.as_json(_round_json(done))
     else:
-        _say_newest(place.name, done.before, done.after)
+        say_newest(place.name, done.before, done.after)
         say_answers(done)
         _say_pinned(done.place)
     done.must_be_good()
@@ -329,7 +329,8 @@ def say_answers(done: Round) -> None:
             _say_left(one.report)
 
 
-def _say_newest(name: str, before: int, after: int) -> None:
+def say_newest(name: str, before: int, after: int) -> None:
+    """What is the newest verified number now, and how many came since the one `before`."""
     if after > before:
         new = output.count(after - before, "new snapshot")
         output.say((f"{name}@{after}", output.HEAD), f" is verified: {new} since {name}@{before}.")
@@ -340,7 +341,7 @@ def _say_newest(name: str, before: int, after: int) -> None:
 def say_fetched(report: FetchReport) -> None:
     """What a fetch brought, and what it left."""
     if report.after > report.before or (report.stale is None and report.ahead is None):
-        _say_newest(report.place.name, report.before, report.after)
+        say_newest(report.place.name, report.before, report.after)
     _say_left(report)
 
 

@@ -27,7 +27,7 @@ from gitledger.exchange import bundles, remotes
 from gitledger.exchange.bundles import Carried
 from gitledger.objects.codec import Commit, digest
 from gitledger.objects.store import ABSENT, Store
-from gitledger.roles import ascent, consumer, foreign, gate, hold, upkeep
+from gitledger.roles import consumer, foreign, gate, hold, upkeep
 from gitledger.roles.place import CARRIED, Place, Progress, silent, write_durably
 from gitledger.rules import queue, rotations
 from gitledger.rules.entry import Entry
@@ -296,7 +296,7 @@ def _keep(
     items += left
     here = place.queue_refs()
     waiting = queue.read(view.verified.state, {**here, **meant})
-    turning = rotations.read(view.verified, {ref: oid for ref, oid in meant.items() if _rotates(ref)})
+    turning = rotations.read(view.verified, {ref: oid for ref, oid in meant.items() if rotations.is_ref(ref)})
     wanted = {}
     for ref, oid in meant.items():
         error = waiting.unreadable.get(ref) or turning.unreadable.get(ref)
@@ -325,22 +325,13 @@ def _climb(
     place: Place, carried: Carried, tip: str, named: str, *, now: int, progress: Progress
 ) -> tuple[str, int] | None:
     """As a fetch (`consumer.fetch`): forks are seen and kept, and nothing else moves what is verified."""
-    store, verified = place.store, place.verified
     landed = CARRIED + place.branch.removeprefix("refs/")
     try:
         _bring(place, carried, {**place.carried(), place.branch: tip})
-        path = ascent.Path(store, tip, verified.oid)
-        if path.led:
-            _, ahead = foreign.climb(place, verified, path, progress=progress, now=now, keep=place.advanced)
-        else:
-            ahead = foreign.meet(place, path, named, progress=progress, now=now)
-    except (Refused, Malformed) as error:
-        if error.rule != "other-ledger" and ascent.ELSEWHERE not in error.mend:
-            error.mend = ascent.ELSEWHERE
-        raise
+        ahead = foreign.follow(place, tip, named, progress=progress, now=now)
     finally:
-        store.update([(landed, None, None)])
-        consumer.settle(Place.of(store))
+        place.store.update([(landed, None, None)])
+        consumer.settle(Place.of(place.store))
     return (ahead.name, ahead.seconds) if ahead else None
 
 
@@ -374,7 +365,7 @@ def _meant(view: Place, carried: Carried) -> tuple[dict[str, str], list[Item]]:
     for ref, oid in carried.header.refs.items():
         if ref in (view.branch, "HEAD") or _RECORD_REF.fullmatch(ref):
             continue
-        if any(form.fullmatch(ref) for form in (*queue.REFS, *rotations.REFS)):
+        if queue.is_ref(ref) or rotations.is_ref(ref):
             meant[ref] = oid
         elif not ref.startswith("refs/heads/") or carried.objects.size(oid)[0] != "commit":
             left.append(Item(ref, "left", "it is not in the table of what may be pushed"))
@@ -402,10 +393,6 @@ def _is_accepted(view: Place, waiting: queue.Queue, ref: str) -> bool:
         return view.verified.state.line.acceptance(view.store, match["proposal"]) is not None
     except LedgerError:
         return False
-
-
-def _rotates(ref: str) -> bool:
-    return any(form.fullmatch(ref) for form in rotations.REFS)
 
 
 # What is in one

@@ -242,15 +242,8 @@ def fetch(
         stale = row.number if row.number < verified.number else None
         return FetchReport(place, remote, verified.number, stale, None, offer.left, offer.queue_error)
     try:
-        path = ascent.Path(store, offer.tip, verified.oid)
-        if path.led:
-            keep = place.advanced
-            _, ahead = foreign.climb(place, verified, path, progress=progress, now=_clock(now), keep=keep)
-        else:
-            ahead = foreign.meet(place, path, remote, progress=progress, now=_clock(now))
-    except (Fork, Refused, Malformed) as error:
-        if not isinstance(error, Fork) and error.rule != "other-ledger" and ascent.ELSEWHERE not in error.mend:
-            error.mend = ascent.ELSEWHERE
+        ahead = foreign.follow(place, offer.tip, remote, progress=progress, now=_clock(now))
+    except (Fork, Refused, Malformed):
         store.update([(_incoming(place, remote), None, None)])
         raise
     finally:
@@ -485,7 +478,8 @@ def _collect(place: Place, remote: str, *, watch: Watch | None) -> _Offer:
         if place.branch not in offered:
             raise Unreachable("no-branch-there", f"{remote} has no {place.branch}", "git remote -v shows its address")
         queued = (ref for ref in offered if remote == ORIGIN and _queued(ref))
-        waiting = sorted(queued, key=lambda ref: (not _rotates(ref), ref))
+        # Rotations come first: no flood of proposals keeps them away.
+        waiting = sorted(queued, key=lambda ref: (not rotations.is_ref(ref), ref))
         refs = {ref: offered[ref] for ref in (place.branch, *waiting[:QUEUE_LIMIT])}
         failed: LedgerError | None = None
         try:
@@ -508,7 +502,7 @@ def _fetch_without_new(store: Store, remote: str, refs: Mapping[str, str], branc
     """Fetch the branch and the rotations; where that fails, too, the branch alone. Of the rest, what is here stays."""
     have = store.refs(into)
     there = {ref: oid for ref, oid in refs.items() if have.get(into + ref.removeprefix("refs/")) == oid}
-    wanted = {ref: oid for ref, oid in refs.items() if ref == branch or _rotates(ref)}
+    wanted = {ref: oid for ref, oid in refs.items() if ref == branch or rotations.is_ref(ref)}
     try:
         remotes.fetch(store, remote, there | wanted, into=into)
     except (Refused, Unreachable, Unsound):
@@ -516,12 +510,7 @@ def _fetch_without_new(store: Store, remote: str, refs: Mapping[str, str], branc
 
 
 def _queued(ref: str) -> bool:
-    return _rotates(ref) or any(form.fullmatch(ref) for form in queue.REFS)
-
-
-def _rotates(ref: str) -> bool:
-    """Whether it is of a rotation: those come first, and no flood of proposals keeps them away."""
-    return any(form.fullmatch(ref) for form in rotations.REFS)
+    return rotations.is_ref(ref) or queue.is_ref(ref)
 
 
 def _incoming(place: Place, remote: str) -> str:

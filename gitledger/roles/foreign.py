@@ -124,6 +124,25 @@ def name_of(place: Place, oid: str) -> str:
     return ""
 
 
+def follow(place: Place, tip: str, remote: str, *, progress: Progress, now: int) -> Snapshot | None:
+    """Take what `remote` offers up to the commit `tip`, whose objects are here: climb, or judge what does not lead on.
+
+    Returns the first snapshot that waits because it is dated ahead of the clock `now`. Raises what `climb` and `meet`
+    raise; all that is valid before what is not has been taken.
+    """
+    verified = place.verified
+    try:
+        path = ascent.Path(place.store, tip, verified.oid)
+        if not path.led:
+            return meet(place, path, remote, progress=progress, now=now)
+        _, ahead = climb(place, verified, path, progress=progress, now=now, keep=place.advanced)
+        return ahead
+    except (Refused, Malformed) as error:
+        if error.rule not in ("other-ledger", "unknown-format") and ascent.ELSEWHERE not in error.mend:
+            error.mend = ascent.ELSEWHERE
+        raise
+
+
 def climb(
     place: Place,
     base: Snapshot,

@@ -203,7 +203,7 @@ class _Push:
 
     def rotate(self, newest: Snapshot) -> None:
         """Drafts and endorsements of rotations on `newest`, those that are here and those that are pushed (spec 8)."""
-        updates = [update for update in self.updates if any(form.fullmatch(update.ref) for form in rotations.REFS)]
+        updates = [update for update in self.updates if rotations.is_ref(update.ref)]
         if not updates:
             return
         after = {**self.place.queue_refs(), **{update.ref: update.new for update in updates}}
@@ -217,7 +217,7 @@ class _Push:
 
     def enter(self, state: State) -> None:
         """What goes to the queue, against `state`."""
-        updates = [update for update in self.updates if any(form.fullmatch(update.ref) for form in queue.REFS)]
+        updates = [update for update in self.updates if queue.is_ref(update.ref)]
         if not updates:
             return
         pushed = {form: [each for each in updates if form.fullmatch(each.ref)] for form in queue.REFS}
@@ -437,7 +437,7 @@ def _endorses(waiting: Drafted, domain: str) -> bool:
 def _must_be_in_table(place: Place, state: State, update: Update, updates: Sequence[Update]) -> None:
     """The ref is one that may be pushed, once, from where it stands, and not away (spec 2)."""
     ref = update.ref
-    if ref != place.branch and not any(form.fullmatch(ref) for form in (*queue.REFS, *rotations.REFS)):
+    if not (ref == place.branch or queue.is_ref(ref) or rotations.is_ref(ref)):
         raise _outside(place, state, update)
     if update.new == ABSENT:
         withdraw = f"gitledger withdraw {update.old}   (takes a proposal back)" if PROPOSAL_REF.fullmatch(ref) else ""

@@ -38,6 +38,7 @@ NAMESPACE: Final = "gitledger.doctor"
 _OLDEST: Final = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
 _DRIFT: Final = 300
 _MIB: Final = 1 << 20
+_INSTALL_SSH: Final = "sudo apt install openssh-client"
 _SET_CLOCK: Final = "sudo timedatectl set-ntp true   (or, without a network: sudo date -s '…')"
 
 
@@ -89,12 +90,9 @@ def programs() -> Iterator[Finding]:
     yield _program("git", ("git", "version"), r"git version (\d+)\.(\d+)\S*", GIT, "sudo apt install git")
     yield fine("python", f"Python {platform.python_version()}, gitledger {version('gitledger')}")
     yield fine("libgit2", f"libgit2 {LIBGIT2_VERSION}, pygit2 {version('pygit2')}")
-    yield _program("openssh", ("ssh", "-V"), r"OpenSSH\D*(\d+)\.(\d+)\w*", OPENSSH, "sudo apt install openssh-client")
+    yield _program("openssh", ("ssh", "-V"), r"OpenSSH\D*(\d+)\.(\d+)\w*", OPENSSH, _INSTALL_SSH)
     if shutil.which("ssh-keygen") is None:
         yield wrong("openssh", "there is no ssh-keygen: no agent and no security key signs", _INSTALL_SSH)
-
-
-_INSTALL_SSH: Final = "sudo apt install openssh-client"
 
 
 def _program(area: str, command: tuple[str, ...], form: str, oldest: tuple[int, int], mend: str) -> Finding:

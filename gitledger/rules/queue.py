@@ -81,6 +81,11 @@ class Verdict:
         return isinstance(self.error, Wanting)
 
 
+def is_ref(ref: str) -> bool:
+    """Whether `ref`, a full name, is one of those that make the queue."""
+    return any(form.fullmatch(ref) for form in REFS)
+
+
 def read_line(state: State, tip: str, limit: int) -> tuple[Proposal, ...]:
     """The undecided proposals of the line that ends in the commit `tip`, base first, at most `limit`.
 

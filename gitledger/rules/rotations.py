@@ -97,6 +97,11 @@ class Rotations:
         return next((one for one in self.complete if one.new[1] == key_id), None)
 
 
+def is_ref(ref: str) -> bool:
+    """Whether `ref`, a full name, is one that holds a draft or an endorsement of a rotation."""
+    return any(form.fullmatch(ref) for form in REFS)
+
+
 def read(newest: Snapshot, refs: Mapping[str, str]) -> Rotations:
     """The rotations that `refs` (full ref name to oid) hold, as far as they can be read."""
     unreadable: dict[str, LedgerError] = {}

@@ -12,6 +12,7 @@ from mirror import KEYS, NOW, Mirror
 from gitledger.errors import Failed, Fork, LedgerError, Malformed, Refused, Usage
 from gitledger.roles import adoption, consumer, evidence, foreign, status
 from gitledger.roles.place import AHEAD_SECONDS, Place
+from gitledger.rules import state
 
 FOREIGN = "refs/gitledger/foreign/"
 JAMES = ("james", KEYS / "james")
@@ -389,6 +390,16 @@ def test_a_proposal_with_a_snapshot_s_message_accuses_nobody(mirror: Mirror, clo
     mirror.show(proposal)
     assert "signed it" not in failed(clone, LedgerError).what
     assert [ref for ref in refs(clone) if ref.endswith("misconduct")] == []
+
+
+def test_a_format_of_tomorrow_accuses_no_mirror_and_says_what_mends_it(
+    mirror: Mirror, clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror.grow()
+    monkeypatch.setattr(state, "FORMAT", 0)
+    error = failed(clone, Refused)
+    assert error.rule == "unknown-format" and "newer gitledger" in error.mend
+    assert refs(clone) == {}
 
 
 def test_what_another_command_verified_meanwhile_is_not_taken_back(mirror: Mirror, clone: Path) -> None:
