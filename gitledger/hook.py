@@ -16,13 +16,16 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from gitledger.errors import LedgerError, Usage
+from gitledger.errors import LedgerError, Refused, Usage
+from gitledger.objects.sharing import share
 
 if TYPE_CHECKING:
     from gitledger.roles.gate import Accepted, Endorsed, Queued, Rotating, Update
     from gitledger.rules.proposal import Proposal
 
 _WIDTH: Final = 72
+_PUSHED_BYTES: Final = 10_000 * 512
+"""How many bytes the names of what is pushed have at most: as many as the refs that a push may bring, and more."""
 _CONSEQUENTIAL: Final = ("refs/heads/", "refs/refusals/", "refs/rotations/")
 """A push to these leaves something to do."""
 
@@ -33,6 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the hook that `arguments` name, on what Git writes to standard input; returns the exit status."""
     name = " ".join(arguments)
     try:
+        share(os.environ.get("GIT_DIR", "."))
         if name == "pre-receive":
             return pre_receive(_pushed())
         if name == "post-receive":
@@ -119,15 +123,24 @@ def _on_to_mirrors(git_dir: str) -> None:
 
 
 def _pushed() -> list[Pushed]:
-    """The lines `<old> <new> <ref>` of standard input."""
+    """The lines `<old> <new> <ref>` of standard input.
+
+    Raises Usage (`push-line`) for another, as git writes none, Refused (`too-many-refs`) for what has no end.
+    """
     if sys.stdin is None or sys.stdin.isatty():
         return []
+    raw = sys.stdin.buffer.read(_PUSHED_BYTES + 1)
+    if len(raw) > _PUSHED_BYTES:
+        raise Refused("too-many-refs", "more refs come in one push than are looked at", "push them in several portions")
     found: list[Pushed] = []
-    for line in sys.stdin.buffer.read().decode("utf-8", "replace").split("\n"):
+    for line in raw.decode("utf-8", "replace").split("\n"):
+        if not line:
+            continue
         old, _, rest = line.partition(" ")
         new, _, ref = rest.partition(" ")
-        if ref:
-            found.append((old, new, ref))
+        if not ref or any(len(oid) != 40 or oid.strip("0123456789abcdef") for oid in (old, new)):
+            raise Usage("push-line", f"{line[:80]!a} is not `<old> <new> <ref>`, two object ids and a ref")
+        found.append((old, new, ref))
     return found
 
 

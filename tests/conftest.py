@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,16 @@ pytest.register_assert_rewrite("world", "forge", "servers")
 
 from mirror import Mirror  # noqa: E402
 from world import Templates, World  # noqa: E402
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where GITLEDGER_SERVERS is `required`, as in CI, no test of the servers may be skipped, whatever its reason."""
+    report = yield
+    if report.skipped and item.get_closest_marker("servers") and os.environ.get("GITLEDGER_SERVERS") == "required":
+        report.outcome = "failed"
+        report.longrepr = f"skipped, where GITLEDGER_SERVERS is required: {report.longreprtext}"
+    return report
 
 
 @pytest.fixture(autouse=True, scope="session")

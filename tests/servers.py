@@ -5,29 +5,35 @@
 
 Each has a configuration, keys, logs and a port of its own, and ends with the test. They run as whoever runs the tests,
 and nothing that is installed or configured on the machine is touched. A program that is not installed is a reason to
-skip; where GITLEDGER_SERVERS is `required` it is a failure.
+skip; where GITLEDGER_SERVERS is `required`, every skip of such a test is a failure (conftest.py).
 """
 
 from __future__ import annotations
 
 import getpass
 import os
+import re
 import shlex
 import shutil
 import signal
 import socket
 import subprocess
+import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 from unittest import mock
 
 import pytest
 from world import Done, Person, World
+
+import gitledger
 
 WRITERS: Final = ("local", "ssh", "http", "gitolite")
 """Transports over which a push arrives."""
@@ -42,6 +48,7 @@ _PACKAGES: Final = {
     "git-http-backend": "git",
     "git-daemon": "git",
     "git-shell": "git",
+    "systemd-analyze": "systemd",
 }
 _SECONDS: Final = 20
 
@@ -102,15 +109,12 @@ http {{
 
 
 def need(program: str) -> str:
-    """The path of a program; the test is skipped where it is not installed (failed, where servers are required)."""
+    """The path of a program; the test is skipped where it is not installed."""
     places = ["/usr/sbin", "/usr/local/sbin", "/usr/lib/git-core", _git_exec_path()]
     found = shutil.which(program) or shutil.which(program, path=os.pathsep.join(places))
     if found:
         return found
-    reason = f"{program} is not installed: apt-get install {_PACKAGES[program]}"
-    if os.environ.get("GITLEDGER_SERVERS") == "required":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    pytest.skip(f"{program} is not installed: apt-get install {_PACKAGES[program]}")
 
 
 @dataclass(frozen=True)
@@ -193,19 +197,22 @@ class Servers:
         home = self._home("sshd")
         keys = home / "authorized_keys"
         keys.write_text("".join(f"{one.pub}\n" for one in (world.you, world.alice, world.james, world.stranger)))
-        shell = f'ForceCommand {need("git-shell")} -c "$SSH_ORIGINAL_COMMAND"'
-        port, ssh = self._sshd(home, keys, shell)
-        return Served(world, f"ssh://{getpass.getuser()}@127.0.0.1:{port}{world.host}", ssh)
+        if os.getuid():  # an account of another's can't be had: what its shell would do
+            shell = f'ForceCommand {need("git-shell")} -c "$SSH_ORIGINAL_COMMAND"'
+            port, ssh = self._sshd(home, keys, shell)
+            return Served(world, f"ssh://{getpass.getuser()}@127.0.0.1:{port}{world.host}", ssh)
+        port, ssh = self._sshd(home, keys, "", within=_with_account("git", home, need("git-shell")))
+        return Served(world, f"ssh://git@127.0.0.1:{port}{world.host}", ssh)
 
-    def _sshd(self, home: Path, keys: Path, more: str) -> tuple[int, str]:
-        """Start sshd; its port, and what git runs to get there."""
+    def _sshd(self, home: Path, keys: Path, more: str, within: Sequence[str] = ()) -> tuple[int, str]:
+        """Start sshd, by the command `within` where there is one; its port, and what git runs to get there."""
         sshd = need("sshd")
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / "host_key")], check=True)
         if os.getuid() == 0:  # where sshd, started by root, puts itself before it knows who comes
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         port = _free_port()
         (home / "sshd_config").write_text(_SSHD.format(home=home, keys=keys, port=port, more=more))
-        self.run([sshd, "-D", "-e", "-f", str(home / "sshd_config")], home, port=port)
+        self.run([*within, sshd, "-D", "-e", "-f", str(home / "sshd_config")], home, port=port)
         public = " ".join((home / "host_key.pub").read_text().split()[:2])
         (home / "known_hosts").write_text(f"[127.0.0.1]:{port} {public}\n")
         options = f"-F none -o IdentitiesOnly=yes -o BatchMode=yes -o UserKnownHostsFile={home / 'known_hosts'}"
@@ -330,9 +337,71 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
             shutil.rmtree(link.resolve(), ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def python_for_all() -> Iterator[Path]:
+    """A Python with gitledger that every user of this machine may run, as one below /opt is.
+
+    It is a copy of this one and of what gitledger needs: both may stand below somebody's home.
+    """
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="gl-python-") as directory:
+        opt = Path(directory)
+        opt.chmod(0o755)
+        library = opt / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+        unneeded = shutil.ignore_patterns("test", "tests", "site-packages", "dist-packages", "__pycache__", "config-*")
+        shutil.copytree(sysconfig.get_path("stdlib"), library, ignore=unneeded)
+        for name in sorted(_needed("gitledger", set())):
+            _copy_distribution(name, library / "site-packages")
+        for shared in Path(sys.base_prefix, "lib").glob("libpython*.so*"):
+            shutil.copy2(shared, opt / "lib")
+        (opt / "bin").mkdir()
+        shutil.copy2(Path(sys.executable).resolve(), opt / "bin" / "python3")
+        python = opt / "bin" / "python"
+        python.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH={opt}/lib exec {opt}/bin/python3 "$@"\n')
+        python.chmod(0o755)
+        subprocess.run(["chmod", "-R", "a+rX", str(opt)], check=True)
+        yield python
+
+
+def _needed(name: str, known: set[str]) -> set[str]:
+    """The distributions that are installed here because `name` needs them, and itself."""
+    wanted = metadata.requires(name) or ()
+    known.add(name)
+    for required in wanted:
+        other = re.split(r"[^A-Za-z0-9._-]", required, maxsplit=1)[0]
+        with suppress(metadata.PackageNotFoundError):
+            if "extra ==" not in required and other not in known:
+                _needed(other, known)
+    return known
+
+
+def _copy_distribution(name: str, packages: Path) -> None:
+    for file in metadata.files(name) or ():
+        if ".." not in file.parts and file.suffix not in (".pyc", ".pth"):
+            (packages / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file.locate(), packages / file)
+    if name == "gitledger" and not (packages / "gitledger" / "__init__.py").exists():  # installed as a link
+        root = Path(gitledger.__file__).parent.parent
+        parts = {"gitledger": "gitledger", "hooks": "gitledger/_data/hooks", "templates": "gitledger/_data/templates"}
+        for part, place in parts.items():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(root / part, packages / place, dirs_exist_ok=True, ignore=ignored)
+
+
 def forge_config(repository: Path, key: str, value: str) -> None:
     """What an administrator of the host sets."""
     subprocess.run(["git", f"--git-dir={repository}", "config", key, value], check=True)
+
+
+def _with_account(name: str, home: Path, shell: str) -> Sequence[str]:
+    """What starts a server on a machine that has the account `name` with this shell, which only that server sees.
+
+    It is the user who runs the tests, under another name, because what they made is theirs.
+    """
+    passwd = home / "passwd"
+    account = f"{name}:*:{os.getuid()}:{os.getgid()}::{home}:{shell}\n"
+    passwd.write_text(Path("/etc/passwd").read_text() + account)
+    passwd.chmod(0o644)
+    return ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/passwd && exec "$@"', str(passwd))
 
 
 def _plain_env() -> dict[str, str]:

@@ -37,9 +37,14 @@ def test_the_hook_by_hand_decides_as_git_has_it_decide(world: World) -> None:
     assert done.returncode == 0 and "refs/proposals/alice/again accepted" in done.stderr
 
 
-@pytest.mark.parametrize("stdin", ["", "\n", "nonsense\n", "a b\n"])
+@pytest.mark.parametrize("stdin", ["", "\n"])
 def test_nothing_on_standard_input_is_nothing_to_decide(world: World, stdin: str) -> None:
     sentence(run(world, world.host, stdin=stdin), "[nothing-pushed]")
+
+
+@pytest.mark.parametrize("stdin", ["nonsense\n", "a b\n", f"{'0' * 40} b refs/proposals/alice/t\n"])
+def test_what_git_never_writes_is_no_push(world: World, stdin: str) -> None:
+    sentence(run(world, world.host, stdin=line(world) + stdin), "[push-line]")
 
 
 def test_standard_input_may_be_closed(world: World) -> None:

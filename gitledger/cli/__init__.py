@@ -19,6 +19,7 @@ import typer
 from gitledger.cli import (
     authority,
     carry,
+    collect,
     consumer,
     doctor,
     domain,
@@ -121,6 +122,7 @@ for _group, _commands in (
     (app, (foreign.adopt, doctor.doctor)),
     (_evidence, (foreign.check,)),
     (_host, (host.freeze, host.thaw)),
+    (app, (collect.collect,)),
     (_carry, (carry.out, carry.take, carry.inspect)),
     (_mirror, (mirror.add, mirror.push, mirror.status, mirror.remove, mirror.watch)),
 ):

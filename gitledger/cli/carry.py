@@ -14,7 +14,8 @@ from gitledger.cli.options import At, Json, place_here
 from gitledger.errors import LedgerError, Refused, Usage
 
 if TYPE_CHECKING:
-    from gitledger.roles.carrier import For, Inspected, Item, Record, Taken
+    from gitledger.roles.carrier import For, Inspected, Record, Taken
+    from gitledger.roles.offering import Item
     from gitledger.roles.place import Place
 
 _TO: Final = ("consumer", "witness", "authority")
@@ -141,7 +142,7 @@ def _show_taken(done: Taken) -> None:
 
     name, before, after = done.place.name, done.before, done.place.verified.number
     for item in done.items:
-        _show_item(item)
+        say_item(item)
     if done.ahead is not None:
         output.note(
             (f"{done.ahead[0]} waits: ", output.WAITS),
@@ -150,8 +151,10 @@ def _show_taken(done: Taken) -> None:
     say_newest(name, before, after)
 
 
-def _show_item(item: Item) -> None:
-    output.say((_WORDS[item.outcome], _STYLES[item.outcome]), f"  {item.ref}")
+def say_item(item: Item, source: str = "") -> None:
+    """What became of a ref, and `source`, where that is another: the one that it comes from."""
+    origin = f"  from {source}" if source not in ("", item.ref) else ""
+    output.say((_WORDS[item.outcome], _STYLES[item.outcome]), f"  {item.ref}{origin}")
     if item.said:
         output.verbatim("\n".join(f"  {line}" for line in item.said.splitlines()), lambda line: output.DIM)
 

@@ -11,11 +11,13 @@ import typer
 
 from gitledger.cli import output
 from gitledger.cli.options import REMOTE, At, Json, Key, key_at_hand, place_here
-from gitledger.errors import Refused, Usage
+from gitledger.cli.proposer import say_delivered
+from gitledger.errors import Refused, Unreachable, Usage
 
 if TYPE_CHECKING:
     from gitledger.ledger import Snapshot
     from gitledger.roles.consumer import FetchReport, Round
+    from gitledger.roles.offering import Item
     from gitledger.roles.place import Place
 
 Named = Annotated[str, typer.Argument(metavar="SNAPSHOT", help="As common@42, or 42.")]
@@ -92,13 +94,13 @@ def fetch(
 ) -> None:
     """Fetch, verify and advance.
 
-    From every remote that holds the ledger, origin first; the queue comes from origin alone. The checkout stays where
-    it is. Exit status 3 where one showed a fork, 0 where one was good, 1 where none was and one lied, 4 where all
-    were stale or unreachable.
+    From every remote that holds the ledger, origin first; the queue comes from origin alone. What was kept here because
+    the host did not answer is sent to it. The checkout stays where it is. Exit status 3 where one showed a fork, 0
+    where one was good, 1 where none was and one lied, 4 where all were stale or unreachable.
 
     --json: ledger, before, after, remote, stale (the remote's newest, or null), ahead {snapshot, time} or null,
-    queue {left, error}, remotes [{name, standing, snapshot, behind, error}]. With several remotes the keys before
-    `remotes` are origin's.
+    queue {left, error}, remotes [{name, standing, snapshot, behind, error}], sent [{ref, outcome, said}]. With several
+    remotes the keys before `remotes` are origin's.
     """
     from gitledger.roles import consumer
 
@@ -111,10 +113,12 @@ def fetch(
         return
     report = bring_in(place, name or next(iter(known), REMOTE))
     say_unknown_format(report.place)
+    sent = _deliver(report.place) if report.remote == REMOTE else ()
     if as_json:
-        output.as_json(_report_json(report))
+        output.as_json(_report_json(report) | _sent_json(sent))
     else:
         say_fetched(report)
+        say_delivered(sent)
         _say_pinned(report.place)
     report.must_not_be_stale()
 
@@ -127,8 +131,8 @@ def status(key: Key = None, as_json: Json = False, at: At = None) -> None:
     --json: ledger, ledger_id, role, snapshot, witness {domain, key_id}, rotated, forks [{snapshot, said, here {hash,
     newest, witness, rotates_to}, there {the same}, remote, seen, evidence}], frozen {since, until} or null,
     rotations [{as of `rotations`, yours_missing, yours_to_seal}], quiet {seconds, grace, may_rotate} or null, pinned,
-    branch, key_id, domain, read_only, proposals [as of `proposals`], duty {as of `emit`, error} or null, retired,
-    remotes [{name, snapshot, stale, fetched}], mirrors [as of `mirror status`].
+    branch, key_id, domain, read_only, kept [ref], proposals [as of `proposals`], duty {as of `emit`, error} or null,
+    retired, remotes [{name, snapshot, stale, fetched}], mirrors [as of `mirror status`].
     """
     from gitledger.cli import report
     from gitledger.roles import mirrors
@@ -289,13 +293,31 @@ def bring_in_all(place: Place) -> Round:
 def _fetch_all(place: Place, as_json: bool) -> None:
     done = bring_in_all(place)
     say_unknown_format(done.place)
+    answered = any(one.remote == REMOTE and one.standing in ("good", "stale") for one in done.answers)
+    sent = _deliver(done.place) if answered else ()
     if as_json:
-        output.as_json(_round_json(done))
+        output.as_json(_round_json(done) | _sent_json(sent))
     else:
         say_newest(place.name, done.before, done.after)
         say_answers(done)
+        say_delivered(sent)
         _say_pinned(done.place)
     done.must_be_good()
+
+
+def _deliver(place: Place) -> tuple[Item, ...]:
+    """Send what is kept here; a host that only lets people read answers a fetch, and nothing is lost by it."""
+    from gitledger.roles import sending
+
+    try:
+        return sending.deliver(place, REMOTE)
+    except Unreachable as error:
+        output.note(("Not sent, and still kept here: ", output.WAITS), error.what)
+        return ()
+
+
+def _sent_json(items: tuple[Item, ...]) -> dict[str, object]:
+    return {"sent": [{"ref": item.ref, "outcome": item.outcome, "said": item.said} for item in items]}
 
 
 def _say_pinned(place: Place) -> None:

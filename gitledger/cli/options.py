@@ -58,9 +58,12 @@ Propose: TypeAlias = Annotated[bool, typer.Option("--propose", help="Propose it 
 
 def place_here() -> Place:
     """The ledger in the repository that the command works in. Raises Usage where there is none."""
+    from gitledger.objects.sharing import share
     from gitledger.roles.place import Place
 
-    return Place.open(Path.cwd())
+    place = Place.open(Path.cwd())
+    share(place.store.git_dir)
+    return place
 
 
 def signer_for(place: Place | None, key: str | None) -> Signer:

@@ -12,7 +12,10 @@ from gitledger.cli.standing import Standing
 from gitledger.errors import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gitledger.objects.trees import File
+    from gitledger.roles.offering import Item
     from gitledger.roles.place import Place
     from gitledger.roles.proposer import Proposed
     from gitledger.roles.sending import Sent
@@ -151,13 +154,29 @@ def say_proposed(done: Proposed, *, pushed: bool = True) -> None:
 
 def say_sent(sent: Sent) -> None:
     """The host's own lines, apart from ours; or that it could not be reached, and how to carry what is kept."""
+    say_delivered(sent.besides)
     if sent.kept is not None:
         output.note(("Not sent, and kept here: ", output.WAITS), standing.reason(sent.kept))
-        output.say("To carry it to the host:")
+        output.say("It goes with the next gitledger fetch that reaches the host. To carry it there:")
         output.command("gitledger carry out FILE")
     elif sent.said:
         output.say("The host says:")
         output.verbatim("\n".join(f"  {line}" for line in sent.said.splitlines()), lambda line: output.DIM)
+
+
+def say_delivered(items: Sequence[Item]) -> None:
+    """What became of that which had been kept here until the host answered."""
+    from gitledger.roles.sending import kept_as
+
+    for item in items:
+        name = item.ref.removeprefix("refs/").removeprefix("proposals/")
+        if item.outcome == "taken":
+            output.say(("Sent, as it was kept here: ", output.GOOD), name)
+            continue
+        output.note((f"Kept here, and refused by the host: {name}", output.BAD))
+        output.verbatim("\n".join(f"  {line}" for line in item.said.splitlines()), lambda line: output.DIM)
+        output.say("To keep it no more:")
+        output.command(f"git update-ref -d {kept_as(item.ref)}")
 
 
 def sent_json(sent: Sent) -> dict[str, object]:

@@ -30,6 +30,10 @@ def print_status(said: Status) -> None:
         _print_remote(said, remote)
     for mirror in said.mirrors:
         print_mirror(said.name, mirror)
+    if said.kept:
+        named = ", ".join(ref.removeprefix("refs/").removeprefix("proposals/") for ref in said.kept)
+        output.say(("Kept here until the host answers: ", output.WAITS), named)
+        output.command("gitledger fetch   (sends it)")
     if said.read_only:
         output.say("No key is at hand, so this is read-only. To choose one:")
         output.command("git config user.signingkey ~/.ssh/id_ed25519.pub; git config gpg.format ssh")
@@ -69,6 +73,7 @@ def status_json(said: Status, anchor: str) -> dict[str, object]:
         "key_id": said.key_id or None,
         "domain": said.domain or None,
         "read_only": said.read_only,
+        "kept": list(said.kept),
         "proposals": [_own(said.name, one).as_json() for one in said.own],
         "duty": _duty_json(said.name, said.duty),
         "retired": said.retired,

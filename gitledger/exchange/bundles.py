@@ -8,11 +8,9 @@ reading it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shlex
-import shutil
 import stat
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +20,10 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from gitledger.errors import Failed, Malformed, Refused, Unsound, Usage, about
+from gitledger.exchange import quarantine
+from gitledger.exchange.quarantine import Beside, Brought
 from gitledger.exchange.remotes import words
-from gitledger.objects import soundness
+from gitledger.exchange.watched import MEMORY_BYTES, limited
 from gitledger.objects.store import Store
 
 BUNDLE_BYTES: Final = 1 << 30
@@ -35,12 +35,14 @@ BUNDLE_REFS: Final = 10_000
 BUNDLE_LINE: Final = 4096
 """How many bytes a line of its header has at most."""
 
+BUNDLE_SECONDS: Final = 1800
+"""How long git may unpack a bundle, in seconds: an object is a few bytes that say how to make it of another."""
+
 _SIGNATURES: Final = {b"# v2 git bundle\n": 2, b"# v3 git bundle\n": 3}
 _SHA1: Final = "@object-format=sha1"
 _BUILDS_ON = re.compile(r"-([0-9a-f]{40})(?: (.*))?")
 _HOLDS = re.compile(r"([0-9a-f]{40}) (HEAD|refs/[^\x00-\x20\x7f~^:?*\[\\]+)")
 _NO_REF = re.compile(r"//|/\.|\.\.|@\{|\.lock(/|$)|[/.]$")
-_DIRECTORY: Final = "carrying"
 _AGAIN: Final = "have it carried again, on another stick if need be"
 
 
@@ -57,19 +59,10 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
-    """A bundle in quarantine: `objects` reads what it holds, and what we have; `repository` holds what it brought."""
+class Carried(Brought):
+    """A bundle in quarantine, and what it says of itself."""
 
     header: Header
-    objects: Store
-    repository: Store
-
-
-class _Quarantine(Store):
-    """A store of objects in quarantine. They are borrowed on purpose there; all else must be as anywhere."""
-
-    def sound(self) -> None:
-        soundness.check(self.common_dir, ())
 
 
 def write(
@@ -90,8 +83,7 @@ def write(
     """
     _must_be_free(path)
     draft = path.with_name(f"{path.name}.new")
-    with _repository(directory, own) as repository:
-        store = _Quarantine(repository, None)
+    with quarantine.opened(directory, own) as store:
         refs = {**refs, **{ref: store.write("blob", text) for ref, text in notes.items()}}
         store.update([(ref, oid, None) for ref, oid in refs.items()])
         asked = "".join(f"{line}\n" for line in (*refs, *(f"^{oid}" for oid in without))).encode()
@@ -170,25 +162,21 @@ def quarantined(path: Path, own: Store | None, directory: Path) -> Iterator[Carr
 
     `own` is the repository whose objects it may build on, None for none. What a run that was killed has left there goes
     first. Raises as `opened` does, Unsound (`bundle-builds-on`, `missing-object`, `replace-refs`), Malformed
-    (`bundle-damaged`), Refused (`being-carried`, `bundle-too-large`).
+    (`bundle-damaged`), Refused (`being-carried`, `bundle-too-large`, `bundle-memory`, `bundle-time`).
     """
-    with opened(path) as (file, header), _repository(directory, own) as repository:
+    with opened(path) as (file, header), quarantine.opened(directory, own) as inside:
         with about(str(path)):
             if any(ref.startswith("refs/replace/") for ref in header.refs):
                 raise Unsound(
                     "replace-refs", "it holds replace refs, which stand other objects in for those named", _AGAIN
                 )
             _must_build_on_ours(header, own)
-            inside = _Quarantine(repository, None)
             _index(file, header, inside)
-            objects = repository / "objects"
-            both = inside
-            if own is not None:
-                both = _Quarantine(own.git_dir, own.work_tree, writable=False, quarantine=objects)
+            both = inside if own is None else Beside(own, inside)
             for ref, oid in header.refs.items():
                 if not both.has(oid):
                     raise Unsound("missing-object", f"{ref} is {oid} there, which it does not hold", _AGAIN)
-        yield Carried(header, both, inside)
+        yield Carried(header.refs, both, inside, header)
 
 
 def _line(file: BinaryIO) -> str:
@@ -226,46 +214,31 @@ def _must_build_on_ours(header: Header, own: Store | None) -> None:
 def _index(file: BinaryIO, header: Header, inside: Store) -> None:
     """Have git check and index the pack. It must end where the file ends, which git sees in a file as its input."""
     os.lseek(file.fileno(), header.pack, os.SEEK_SET)
-    done = subprocess.run(
-        ["git", "index-pack", "--stdin", "--strict", "--fix-thin", f"--max-input-size={BUNDLE_BYTES}"],
-        cwd=inside.git_dir,
-        env=inside.environment(),
-        stdin=file,
-        capture_output=True,
-        check=False,
-    )
+    # Each thread has objects of its own in memory, and the memory of all is bounded.
+    asked = ("index-pack", "--stdin", "--strict", "--fix-thin", "--threads=2", f"--max-input-size={BUNDLE_BYTES}")
+    try:
+        done = subprocess.run(
+            limited("-c", "core.bigFileThreshold=16m", *asked),
+            cwd=inside.git_dir,
+            env=inside.environment(),
+            stdin=file,
+            capture_output=True,
+            check=False,
+            timeout=BUNDLE_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise Refused("bundle-time", f"it takes more than {BUNDLE_SECONDS:,} seconds to unpack", _AGAIN) from None
     if done.returncode == 0:
         return
     told = [line.removeprefix("fatal: ").removeprefix("error: ") for line in words(done.stderr)]
     said = "; ".join(told[-2:])[:400] or "git says nothing"
     if "exceeds maximum allowed size" in said:
         raise _too_large()
+    if "Out of memory" in said:
+        raise Refused("bundle-memory", f"an object in it takes more than {MEMORY_BYTES >> 30} GiB to unpack", _AGAIN)
     if "No space left" in said or "unable to write" in said or "unable to create" in said:
         raise Failed("no-room", f"its pack can't be unpacked here: {said}", "make room, then again")
     raise Malformed("bundle-damaged", f"its pack is not what it should be: {said}", _AGAIN)
-
-
-@contextmanager
-def _repository(directory: Path, own: Store | None) -> Iterator[Path]:
-    """A bare repository of its own below `directory`, which borrows the objects of `own`, for as long as the block."""
-    directory.mkdir(parents=True, exist_ok=True)
-    where = directory / _DIRECTORY
-    with (directory / f"{_DIRECTORY}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refused("being-carried", "another carry is at work here", "wait until it is done") from None
-        shutil.rmtree(where, ignore_errors=True)  # what a run that was killed has left
-        try:
-            for below in ("objects/info", "objects/pack", "refs"):
-                (where / below).mkdir(parents=True)
-            (where / "HEAD").write_text("ref: refs/heads/unborn\n")
-            (where / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
-            if own is not None:
-                (where / "objects/info/alternates").write_text(f"{own.common_dir / 'objects'}\n")
-            yield where
-        finally:
-            shutil.rmtree(where, ignore_errors=True)
 
 
 def _must_be_free(path: Path) -> None:

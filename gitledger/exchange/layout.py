@@ -35,6 +35,9 @@ _HOOKS: Final[dict[Role, tuple[str, ...]]] = {
 }
 HOOKS_PATH_FILE: Final = "gitledger-hooks.config"
 
+PUSH_BYTES: Final = 1 << 30
+"""How many bytes a push may bring to a host, at the least; it is as many as a bundle has."""
+
 HOST_CONFIG: Final[tuple[Pair, ...]] = (
     # Malformed objects are refused by git itself, whatever the user's own configuration says of one direction.
     ("transfer.fsckObjects", "true"),
@@ -49,6 +52,12 @@ HOST_CONFIG: Final[tuple[Pair, ...]] = (
     # what else may go is for pre-receive to say.
     ("receive.denyNonFastForwards", "true"),
     ("receive.denyDeletes", "true"),
+    # Larger files than any policy of ours means go through git without ever being in its memory, and none is compared
+    # with others for hours when the host tidies up.
+    ("core.bigFileThreshold", "16m"),
+    ("pack.windowMemory", "256m"),
+    # What is said besides refs and objects is kept in memory, however much it is, and nobody reads it.
+    ("receive.advertisePushOptions", "false"),
     # A witness publishes many snapshots at once or none.
     ("receive.advertiseAtomic", "true"),
     # What gitledger keeps for itself is nobody else's; 20,000 tags would cost every push 1.35 MB.
@@ -70,7 +79,16 @@ HOST_CONFIG: Final[tuple[Pair, ...]] = (
     # No object is ever read in place of another (spec 10).
     ("core.useReplaceRefs", "false"),
 )
-"""What Git is told in a host's repository (spec 11)."""
+"""What Git is told in every host's repository (spec 11)."""
+
+
+def push_config(proposal_bytes: int, pending: int) -> tuple[Pair, ...]:
+    """What Git is told in a host's repository of how much one push may bring, by the policy's limits (spec 11).
+
+    It is what a domain may have waiting, `pending` proposals of so many bytes; and a gibibyte where that is more.
+    """
+    most = max(PUSH_BYTES, min(proposal_bytes * pending, (1 << 63) - 1))
+    return (("receive.maxInputSize", str(most)),)
 
 
 def clone_config(name: str, remote: str = "origin") -> tuple[Pair, ...]:
@@ -154,10 +172,11 @@ def install_hooks(git_dir: Path, *, role: Role, name: str) -> None:
     _tell_hooks_path(git_dir)
 
 
-def check(git_dir: Path, *, role: Role, name: str, remote: str = "origin") -> list[str]:
+def check(git_dir: Path, *, role: Role, name: str, remote: str = "origin", pushes: Iterable[Pair] = ()) -> list[str]:
     """What a repository lacks of its hooks and configuration, each as a sentence with its mend (spec 11).
 
-    Arguments as in `install_hooks`; `remote` is the remote of a clone. Empty when all is as it should be.
+    Arguments as in `install_hooks`; `remote` is the remote of a clone, `pushes` the `push_config` of a host. Empty when
+    all is as it should be.
     The configuration is judged as Git sees it here, the user's own included.
     Raises Usage where there is no such repository.
     """
@@ -165,7 +184,7 @@ def check(git_dir: Path, *, role: Role, name: str, remote: str = "origin") -> li
     mend = f"run: gitledger hooks install {shlex.quote(str(git_dir))}"
     problems = [f"hooks/{hook} {what}; {mend}" for hook, what in _wrong_hooks(git_dir, role, name)]
     pairs = HOST_CONFIG if role == "host" else clone_config(name, remote)
-    for said, _, _ in unmet(git_dir, (*pairs, ("core.hooksPath", str(git_dir / "hooks")))):
+    for said, _, _ in unmet(git_dir, (*pairs, *pushes, ("core.hooksPath", str(git_dir / "hooks")))):
         problems.append(f"{said}; {mend}")
     return problems + _wrong_refs(git_dir, role, name)
 

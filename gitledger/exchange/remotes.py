@@ -2,37 +2,42 @@
 
 A remote may be hostile. So what it has is asked first and counted, and refs are fetched by name, to a place of their
 own, with every object checked; no tag, no shallow boundary and no configuration of the repository brings more. What a
-remote says to a person is passed on without what a terminal would obey.
+remote says to a person is passed on without what a terminal would obey. It is waited for while something moves
+(`watched`), and what came of a transfer that failed goes again.
 """
 
 from __future__ import annotations
 
-import io
+import fcntl
 import os
 import re
-import signal
-import subprocess
-import tempfile
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import IO, Final
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
 
 from gitledger.errors import Failed, LedgerError, Refused, Unreachable, Unsound, Usage
+from gitledger.exchange import watched
+from gitledger.exchange.watched import Ended
 from gitledger.objects.store import Store
 
 REFS_LIMIT: Final = 50_000
 """How many refs of a remote are looked at; tags, one a snapshot, are passed over and do not count."""
 
-SECONDS_LIMIT: Final = 120
-"""How long a remote may take to say what it has, in seconds."""
+STALLED: Final = "stalled"
+TOO_MUCH: Final = "too-much-sent"
+"""The rules of a remote that was given up: it stood still, or it sent without end. Asked again, it would be as slow."""
 
 Watch = Callable[[str], None]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ADVERTISED = re.compile(r"([0-9a-f]{40})\t(HEAD|refs/[!-~]+)")
 _SYMBOLIC = re.compile(r"ref: (\S+)\t(\S+)")
-_LINE_END = re.compile(rb"[\r\n]")
+_LEFT_SECONDS: Final = 3600
+"""What arrived half and is older was left by a run that was killed."""
+
 _PROGRESS = re.compile(rb"(remote: )?[A-Z][a-z]+ (objects|deltas): ")
 _STATUS = re.compile(r"([ +\-*=!])\t[^\t]*:([^\t:]+)\t(.*)")
 
@@ -42,9 +47,15 @@ _FETCH: Final = (
     *("fetch", "--atomic", "--no-tags", "--no-prune", "--no-prune-tags", "--no-recurse-submodules"),
     *("--no-write-fetch-head", "--no-show-forced-updates", "--refmap=", "--stdin"),
 )
+# A pack is one file, which can be held to a size; nothing is tidied in a quarantine.
+_ONE_PACK: Final = ("-c", "fetch.unpackLimit=1", "-c", "maintenance.auto=false", "-c", "gc.auto=0")
 _PUSH: Final = ("push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no")
 
 _REACH: Final = "Is the address right, and may you read there? git remote -v shows it; try again when it answers."
+_ROOM: Final = "Make room on the disk, then again. May you write there?"
+_NO_ROOM: Final = ("No space left", "unable to write", "unable to create temporary", "Disk quota exceeded")
+_NO_CAUSE: Final = ("warning:", "invalid index-pack output", "index-pack failed", "unpack-objects failed", "From ")
+_CUT_OFF: Final = ("early EOF", "hung up", "unexpected disconnect", "Connection reset", "transfer closed", "RPC failed")
 _OTHER: Final = "Fetch from another mirror, and tell whoever runs this one."
 
 
@@ -63,7 +74,8 @@ def advertised(store: Store, remote: str) -> dict[str, str]:
     (`too-many-refs`), Unsound (`symbolic-branch`) where a branch there is a symbolic ref.
     """
     found: dict[str, str] = {}
-    for line in _ls_remote(store, remote):
+
+    def hear(line: str) -> None:
         if match := _SYMBOLIC.fullmatch(line):
             if match[2].startswith("refs/heads/"):
                 raise Unsound("symbolic-branch", f"{match[2]} at {remote} is a symbolic ref", _OTHER)
@@ -71,6 +83,8 @@ def advertised(store: Store, remote: str) -> dict[str, str]:
             found[match[2]] = match[1]
             if len(found) > REFS_LIMIT:
                 raise Refused("too-many-refs", f"{remote} has more than {REFS_LIMIT:,} refs", _OTHER)
+
+    _ls_remote(store, remote, hear)
     return found
 
 
@@ -81,12 +95,15 @@ def snapshots(store: Store, remote: str, name: str, most: int) -> dict[str, str]
     """
     branch, tags = f"refs/heads/{name}", f"refs/tags/{name}@"
     found: dict[str, str] = {}
-    for line in _ls_remote(store, remote, branch, f"{tags}*"):
+
+    def hear(line: str) -> None:
         match = _ADVERTISED.fullmatch(line)
         if match and (match[2] == branch or (match[2].startswith(tags) and not match[2].endswith("^{}"))):
             found[match[2]] = match[1]
             if len(found) > most + REFS_LIMIT:
                 raise Refused("too-many-refs", f"{remote} has more than {most + REFS_LIMIT:,} refs", _OTHER)
+
+    _ls_remote(store, remote, hear, branch, f"{tags}*")
     return found
 
 
@@ -96,8 +113,9 @@ def fetch(store: Store, remote: str, refs: Mapping[str, str], *, into: str, watc
     `refs/heads/common` becomes `<into>heads/common`. What is here already is not asked for, and refs below `into` that
     are not in `refs` go. `watch` is called with each line of git's progress. All refs arrive, or none.
 
-    Raises Unreachable with git's own words (`ref-vanished`: the remote has changed meanwhile, ask again), Refused
-    (`objects-refused`) where git finds an object malformed, Unsound (`shallow-remote`) where history is cut off there.
+    Raises Unreachable with git's own words (`ref-vanished`: the remote has changed meanwhile, ask again; `stalled`),
+    Refused (`objects-refused`) where git finds an object malformed, or `too-much-sent`; Failed (`no-room`), Unsound
+    (`shallow-remote`) where history is cut off there.
     """
     have = store.refs(into)
     kept = {into + ref.removeprefix("refs/"): ref for ref in refs}
@@ -107,14 +125,39 @@ def fetch(store: Store, remote: str, refs: Mapping[str, str], *, into: str, watc
     if not missing:
         return
     asked = "".join(f"+{ref}:{here}\n" for here, ref in missing.items()).encode()
-    status, said = _run(store, [*_FETCH, "--quiet" if watch is None else "--progress", "--", remote], asked, watch)
-    if status:
-        raise _not_fetched(remote, words(said))
+    how = "--quiet" if watch is None else "--progress"
+    with _nothing_left(store):
+        done = _run(store, (*_FETCH, how, "--", remote), asked, watch=watch)
+        if done.status and _largest(store) >= watched.file_bytes():  # git does not say that the system ended it
+            done = replace(done, too_much=f"it sends more than {watched.file_bytes():,} bytes")
+        _must_have_come(remote, done)
     store.sound()
     now = store.refs(into)
     # Git leaves out what would bring a shallow boundary, says so in a warning, and calls it a success.
     if left := [ref for here, ref in missing.items() if now.get(here) == have.get(here)]:
         raise Unsound("shallow-remote", f"the history of {left[0]} is cut off at {remote}: it is shallow", _OTHER)
+
+
+def listed(store: Store, remote: str, hear: Callable[[str, str], None], *patterns: str) -> None:
+    """Call `hear` with name and object id of each ref of the remote that matches a pattern of `git ls-remote`.
+
+    They are as many as the remote likes: who hears them keeps what is bounded. Raises Unreachable, Refused.
+    """
+
+    def split(line: str) -> None:
+        if match := _ADVERTISED.fullmatch(line):
+            hear(match[2], match[1])
+
+    _ls_remote(store, remote, split, *patterns)
+
+
+def bring(store: Store, remote: str, refs: Iterable[str], *, seconds: float) -> None:
+    """Fetch what `refs`, full names at the remote, hold into the objects of `store`, a quarantine; no ref is set.
+
+    It may take so many `seconds`. Raises what `fetch` raises. What the remote cut off is not there afterwards.
+    """
+    asked = "".join(f"{ref}\n" for ref in refs).encode()
+    _must_have_come(remote, _run(store, (*_ONE_PACK, *_FETCH, "--quiet", "--", remote), asked, seconds=seconds))
 
 
 def fetch_alone(store: Store, remote: str, ref: str, *, into: str) -> bytes:
@@ -123,10 +166,11 @@ def fetch_alone(store: Store, remote: str, ref: str, *, into: str) -> bytes:
     For a repository that is thrown away: afterwards it is shallow. Raises Unreachable.
     """
     asked = ("fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head")
-    done = store.git(*asked, "--", remote, f"+{ref}:{into}", check=False, env=_manners())
+    done = _run(store, (*asked, "--", remote, f"+{ref}:{into}"))
+    _must_have_come(remote, done)
     oid = store.resolve(into)
-    if done.returncode or oid is None:
-        raise _not_fetched(remote, words(done.stderr))
+    if oid is None:
+        raise _unreachable(remote, words(done.said))
     return store.read(oid, "commit")
 
 
@@ -141,21 +185,23 @@ def push(
 ) -> PushResult:
     """Set `refs` (full ref name there to object id here) at the remote, all of them or, where `atomic`, none.
 
-    `force` also replaces what is no ancestor. It may take so many `seconds` (None: as long as it takes). Raises Refused
-    (`refused-by-remote`) with the words of the remote as its mend, Refused (`remote-moved`) where a ref there is ahead,
-    Unreachable where there is no answer.
+    `force` also replaces what is no ancestor. It may take so many `seconds` (None: as long as something moves). Raises
+    Refused (`refused-by-remote`) with the words of the remote as its mend, Refused (`remote-moved`) where a ref there
+    is ahead, Unreachable where there is no answer.
     """
     specs = [f"{'+' if force else ''}{oid}:{ref}" for ref, oid in refs.items()]
     atomically = ("--atomic",) if atomic else ()
     asked = (*_PUSH, *atomically, "--", remote, *specs)
-    done = _within(store, asked, remote, seconds) if seconds else store.git(*asked, check=False, env=_manners())
-    lines = words(done.stderr)
+    out: list[bytes] = []
+    done = _run(store, asked, hear=out.append, seconds=seconds)
+    lines = words(done.said)
     said = [line.removeprefix("remote:").removeprefix(" ") for line in lines if line.startswith("remote:")]
-    status = {match[2]: (match[1], match[3]) for line in words(done.stdout) if (match := _STATUS.fullmatch(line))}
+    status = {match[2]: (match[1], match[3]) for line in words(b"\n".join(out)) if (match := _STATUS.fullmatch(line))}
     refused = {ref: why for ref, (flag, why) in status.items() if flag == "!"}
     if refused:
         raise _not_pushed(refused, said)
-    if done.returncode:
+    _must_have_ended(remote, done)
+    if done.status:
         raise _unreachable(remote, [line for line in lines if not line.startswith("remote:")] + said)
     return PushResult("\n".join(said), {ref: why for ref, (_, why) in status.items()})
 
@@ -174,88 +220,102 @@ def check_name(remote: str) -> str:
     return remote
 
 
-def _run(store: Store, arguments: list[str], given: bytes, watch: Watch | None) -> tuple[int, bytes]:
-    """Run git, and return its exit status and what it said; its progress goes to `watch`, line by line, as it comes."""
-    if watch is None:
-        done = store.git(*arguments, input=given, check=False, env=_manners())
-        return done.returncode, done.stderr
-    said, rest = [], b""
-    with tempfile.TemporaryFile() as asked:
-        asked.write(given)
-        asked.seek(0)
-        with subprocess.Popen(
-            ["git", *arguments],
-            cwd=store.work_tree or store.git_dir,
-            env={**store.environment(), **_manners()},
-            stdin=asked,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        ) as process:
-            assert isinstance(process.stderr, io.BufferedReader)
-            while chunk := process.stderr.read1():
-                *lines, rest = _LINE_END.split(rest + chunk)
-                for line in lines:
-                    if _PROGRESS.match(line):
-                        watch(line.decode(errors="replace").strip())
-                    else:
-                        said.append(line)
-    return process.returncode, b"\n".join((*said, rest))
+def _run(
+    store: Store,
+    arguments: tuple[str, ...],
+    given: bytes = b"",
+    *,
+    hear: watched.Hear = len,
+    watch: Watch | None = None,
+    seconds: float | None = None,
+) -> Ended:
+    """Run git, watched; its progress goes to `watch`, line by line, as it comes."""
+
+    def is_progress(line: bytes) -> bool:
+        if watch is None or not _PROGRESS.match(line):
+            return False
+        watch(line.decode(errors="replace").strip())
+        return True
+
+    return watched.run(store, arguments, given=given, hear=hear, watch=is_progress, env=_manners(), seconds=seconds)
 
 
-def _within(
-    store: Store, arguments: tuple[str, ...], remote: str, seconds: float
-) -> subprocess.CompletedProcess[bytes]:
-    """Run git for at most so many `seconds`; then it ends, with all that it started. Raises Unreachable."""
-    with subprocess.Popen(
-        ["git", *arguments],
-        cwd=store.work_tree or store.git_dir,
-        env={**store.environment(), **_manners()},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        process_group=0,
-    ) as process:
+def _ls_remote(store: Store, remote: str, hear: Callable[[str], None], *patterns: str) -> None:
+    """Call `hear` with each line of `git ls-remote`; where it raises, git ends."""
+    asked = ("ls-remote", "--quiet", "--symref", "--", remote, *patterns)
+    done = _run(store, asked, hear=lambda line: hear(line.decode(errors="replace")))
+    _must_have_ended(remote, done)
+    if "Out of memory" in (said := done.said.decode(errors="replace")):
+        raise Refused("too-many-refs", f"{remote} has more refs than fit in memory", _OTHER)
+    if done.status:
+        raise _unreachable(remote, words(said.encode()))
+
+
+@contextmanager
+def _nothing_left(store: Store) -> Iterator[None]:
+    """What has arrived half by the end of a block that raises is taken away, and what a killed run had left, before it.
+
+    Nothing of a file says whose it is: it goes where no other gitledger is fetching, and was not there before.
+    """
+    where = store.common_dir / "objects" / "pack"
+    where.mkdir(exist_ok=True)
+    lock = os.open(where, os.O_RDONLY)
+    try:
+        if _held(lock, fcntl.LOCK_EX):
+            _remove([half for half in _halves(store) if time.time() - _changed(half) > _LEFT_SECONDS])
+        _held(lock, fcntl.LOCK_SH)
+        before = set(_halves(store))
         try:
-            said, errors = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            # What git started holds its pipes, and would be waited for.
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            raise _unreachable(remote, [f"it took longer than {seconds:g} seconds"]) from None
-    return subprocess.CompletedProcess(arguments, process.returncode, said, errors)
+            yield
+        except BaseException:
+            if _held(lock, fcntl.LOCK_EX):
+                _remove([half for half in _halves(store) if half not in before])
+            raise
+    finally:
+        os.close(lock)
 
 
-def _ls_remote(store: Store, remote: str, *patterns: str) -> Iterator[str]:
-    """The lines of `git ls-remote`, as they come; whoever stops reading stops it."""
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            ["git", "ls-remote", "--quiet", "--symref", "--", remote, *patterns],
-            cwd=store.work_tree or store.git_dir,
-            env={**store.environment(), **_manners()},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-        )
-        late = threading.Timer(SECONDS_LIMIT, process.kill)
-        late.start()
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                yield line.decode(errors="replace").rstrip("\n")
-            _must_have_answered(process, remote, errors)
-        finally:
-            late.cancel()
-            process.kill()
-            process.stdout.close() if process.stdout else None
-            process.wait()
+def _held(lock: int, how: int) -> bool:
+    """Whether the lock could be had at once; where the file system has none, it could not."""
+    with suppress(OSError):
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+        return True
+    return False
 
 
-def _must_have_answered(process: subprocess.Popen[bytes], remote: str, errors: IO[bytes]) -> None:
-    if process.wait() == 0:
-        return
-    errors.seek(0)
-    said = words(errors.read(65536))
-    raise _unreachable(remote, said or [f"it took longer than {SECONDS_LIMIT} seconds"])
+def _halves(store: Store) -> list[Path]:
+    """What git writes objects to until they are whole, and what says that a pack is being fetched."""
+    objects = store.common_dir / "objects"
+    keeps = [keep for keep in objects.glob("pack/pack-*.keep") if _text(keep).startswith(b"fetch-pack ")]
+    return [*objects.glob("pack/tmp_*"), *objects.glob("??/tmp_obj_*"), *keeps]
+
+
+def _text(path: Path) -> bytes:
+    with suppress(OSError):
+        return path.read_bytes()
+    return b""
+
+
+def _largest(store: Store) -> int:
+    """How many bytes the largest of what has arrived half has."""
+    sizes = [0]
+    for half in _halves(store):
+        with suppress(OSError):
+            sizes.append(half.stat().st_size)
+    return max(sizes)
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return time.time()
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        with suppress(OSError):
+            path.unlink()
 
 
 def _manners() -> dict[str, str]:
@@ -268,12 +328,33 @@ def _unreachable(remote: str, said: list[str]) -> Unreachable:
     return Unreachable("unreachable", f"{remote} does not answer: {'; '.join(told[:2]) or 'git says nothing'}", _REACH)
 
 
+def _must_have_ended(remote: str, done: Ended) -> None:
+    """Raise Unreachable (`stalled`), Refused (`too-much-sent`) where the remote was given up."""
+    if done.too_late:
+        raise Unreachable(STALLED, f"{remote} does not answer: {done.too_late}", _REACH)
+    if done.too_much:
+        raise Refused(TOO_MUCH, f"{remote} is given up: {done.too_much}", _OTHER)
+
+
+def _must_have_come(remote: str, done: Ended) -> None:
+    _must_have_ended(remote, done)
+    if done.status:
+        raise _not_fetched(remote, words(done.said))
+
+
 def _not_fetched(remote: str, said: list[str]) -> LedgerError:
     told = " ".join(said)
     if "couldn't find remote ref" in told:
         return Unreachable("ref-vanished", f"what {remote} has is changing: {said[-1]}", "Try again.")
+    if full := [line for line in said if any(sign in line for sign in _NO_ROOM)]:
+        return Failed("no-room", f"what {remote} sends can't be written here: {full[0]}", _ROOM)
+    if any(sign in told for sign in _CUT_OFF):
+        return _unreachable(remote, said)
     if "fsck" in told or "index-pack" in told or "unpack-objects" in told:
-        why = next((line for line in said if "fsck" in line or line.startswith("error:")), said[0])
+        causes = [line for line in said if not any(sign in line for sign in _NO_CAUSE)]
+        if not causes:
+            return Failed("no-room", f"what {remote} sends can't be kept here: {said[-1]}", _ROOM)
+        why = next((line for line in causes if "fsck" in line or line.startswith("error:")), causes[0])
         return Refused("objects-refused", f"{remote} sends what git finds malformed: {why}", _OTHER)
     return _unreachable(remote, said)
 

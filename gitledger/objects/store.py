@@ -178,15 +178,10 @@ class Store:
 
         Symbolic refs (``refs/remotes/origin/HEAD``) are left out. Raises Unsound for one that is damaged.
         """
-        listed = self.git("for-each-ref", "--format=%(objectname) %(refname) %(symref)", prefix)
-        if damaged := [line for line in _lines(listed.stderr) if "ignoring broken ref" in line]:
+        done = self.git("for-each-ref", "--format=%(objectname) %(refname) %(symref)", prefix)
+        if damaged := [line for line in _lines(done.stderr) if "ignoring broken ref" in line]:
             raise Unsound("ref-damaged", damaged[0].removeprefix("warning: ignoring "), "git fsck")
-        found: dict[str, str] = {}
-        for line in listed.stdout.decode().splitlines():
-            oid, ref, symbolic = line.split(" ")
-            if not symbolic:
-                found[ref] = oid
-        return found
+        return listed(done.stdout)
 
     def resolve(self, ref: str) -> str | None:
         """The object that `ref` (``refs/…``) names now, or None; read from its file, no process.
@@ -226,7 +221,7 @@ class Store:
         self._must_be_writable()
         commands = [command for change in changes for command in _commands(change)]
         # With start, git makes nothing of it unless it gets as far as commit.
-        stream = "\0".join(["start", *commands, "prepare", "commit", ""]).encode()
+        stream = "\0".join(["start", *commands, "prepare", "commit", ""]).encode(errors="surrogateescape")
         options = ["-c", "core.hooksPath=/dev/null", *(["-c", "core.fsync=all"] if self._durable else [])]
         done = self.git(*options, "update-ref", "--no-deref", "-m", message, "--stdin", "-z", input=stream, check=False)
         if done.returncode:
@@ -263,7 +258,8 @@ class Store:
             packed = (self.common_dir / "packed-refs").read_bytes()
         except FileNotFoundError:
             return None
-        match = re.search(rb"^([0-9a-f]{40}) %s$" % re.escape(ref.encode()), packed, re.MULTILINE)
+        name = re.escape(ref.encode(errors="surrogateescape"))
+        match = re.search(rb"^([0-9a-f]{40}) %s$" % name, packed, re.MULTILINE)
         return match[1].decode() if match else None
 
     # The git program
@@ -336,7 +332,7 @@ class Store:
 
 
 _ROOM: Final = "Is there room on the disk, and may you write there?"
-_FETCH_AGAIN: Final = "git fsck says what is missing; a fresh clone has it all."
+_FETCH_AGAIN: Final = "gitledger doctor   (says what is missing or damaged, and what to type)"
 
 
 def _must_be_whole(path: str) -> None:
@@ -399,6 +395,16 @@ def _common_dir(git_dir: Path) -> Path:
 def _is_git_dir(path: Path) -> bool:
     common = _common_dir(path)
     return (path / "HEAD").is_file() and (common / "objects").is_dir() and (common / "refs").is_dir()
+
+
+def listed(printed: bytes) -> dict[str, str]:
+    """The refs that git prints, a line `<object id> <ref> <target>` each; a symbolic one has a target, and is left out.
+
+    A name may hold any bytes above 127, line ends of Unicode among them: what is no UTF-8 is in it as Python has file
+    names, so that git knows it again.
+    """
+    rows = (line.split(" ") for line in printed.decode(errors="surrogateescape").split("\n") if line)
+    return {ref: oid for oid, ref, symbolic in rows if not symbolic}
 
 
 def _commands(change: Change) -> tuple[str, ...]:

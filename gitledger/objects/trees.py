@@ -24,7 +24,10 @@ from weakref import WeakValueDictionary
 from gitledger.errors import Malformed, Refused, Unsound, about
 from gitledger.objects.codec import oid_of
 from gitledger.objects.entries import DIRECTORY, MODE_TEXT, REGULAR, STOCK_TREE, must_be_distinct, parse
-from gitledger.objects.paths import MAX_PATH, check_path
+from gitledger.objects.paths import MAX_COMPONENT, MAX_PATH, check_path
+
+_LONGEST_ENTRY: Final = len("100644 ") + MAX_COMPONENT + len("\0") + 20
+"""How many bytes one entry of a tree object has at most: mode, name and id."""
 
 
 class Objects(Protocol):
@@ -218,6 +221,8 @@ class Tree:
             directories += 1
             if limit is not None and directories > 10 * limit + 1000:
                 _too_many_directories(limit)
+            if limit is not None and new is not None and new._least() > limit + (len(old._read()) if old else 0):
+                _too_many(limit)  # said before a directory of millions is read
             for name, before, after in _differing(above, old, new):
                 path = above + name
                 _must_be_short(path)
@@ -289,6 +294,10 @@ class Tree:
 
     def __repr__(self) -> str:
         return f"Tree({self.oid})"
+
+    def _least(self) -> int:
+        """How many entries it has at the least, by the size of its object; one that has been read tells nothing."""
+        return 0 if self._entries is not None else self._shelf.objects.size(self.oid)[1] // _LONGEST_ENTRY
 
     def _read(self) -> dict[str, File | Tree]:
         if self._entries is None:

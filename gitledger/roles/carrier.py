@@ -13,7 +13,7 @@ import re
 import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, Literal
@@ -23,19 +23,17 @@ import msgspec
 from gitledger.documents import subset
 from gitledger.documents.names import SnapshotName, check_digest
 from gitledger.errors import LedgerError, Malformed, Refused, about
-from gitledger.exchange import bundles, remotes
+from gitledger.exchange import bundles
 from gitledger.exchange.bundles import Carried
 from gitledger.objects.codec import Commit, digest
-from gitledger.objects.store import ABSENT, Store
-from gitledger.roles import consumer, foreign, gate, hold, upkeep
+from gitledger.objects.store import Store
+from gitledger.roles import consumer, foreign, sending, taking, upkeep
+from gitledger.roles.offering import Item
 from gitledger.roles.place import CARRIED, Place, Progress, silent, write_durably
-from gitledger.rules import queue, rotations
 from gitledger.rules.entry import Entry
 from gitledger.rules.line import Row
-from gitledger.rules.queue import ENDORSEMENT_REF, PROPOSAL_REF, REFUSAL_REF
 
 For = Literal["consumer", "witness", "authority"]
-Outcome = Literal["taken", "there", "refused", "left"]
 
 PLACES: Final = 64
 """Of how many other places it is remembered what they told; the one that was heard of least lately gives way."""
@@ -79,15 +77,6 @@ class Out:
     since: str | None
     newest: str
     snapshots: int
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """What became of one ref: `said` is why, or what the host said, line by line."""
-
-    ref: str
-    outcome: Outcome
-    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +128,7 @@ def out(place: Place, path: Path, now: int, *, to: For | None = None, since: str
     """
     newest = place.verified
     row = place.row(since) if since else _told(place)
-    _tidy(place, now)
+    sending.tidy(place, now)
     refs: dict[str, str] = {}
     if to != "witness" and (row is None or row.number < newest.number):
         refs[place.branch] = newest.oid
@@ -193,19 +182,20 @@ def take(place: Place, path: Path, now: int, *, progress: Progress = silent) -> 
     taken. In a clone, raises for a line that does not lead on from what is verified what `consumer.fetch` raises.
     """
     before = place.verified.number
+    place.store.clear_stale_locks()
     if place.role == "clone":
         consumer.settle(place)
     with bundles.quarantined(path, place.store, place.directory) as carried:
         with about(str(path)):
             record = _read_record(carried)
             _must_be_ours(place, record)
-        if place.role == "host":
-            items, ahead = tuple(_push(place, carried)), None
-        else:
-            items, ahead = _keep(place, carried, str(path), now, progress)
+        snapshots, ahead = _follow(place, carried, str(path), now, progress)
+        place = Place.of(place.store)  # with the branch as it is now
+        refs = {ref: oid for ref, oid in carried.refs.items() if not _RECORD_REF.fullmatch(ref)}
+        waiting = taking.take(place, replace(carried, refs=refs), now)
     if record is not None:
         _note(place, record)
-    return Taken(Place.of(place.store), record, before, items, ahead)
+    return Taken(Place.of(place.store), record, before, (*snapshots, *waiting), ahead)
 
 
 def _must_be_ours(place: Place, record: Record | None) -> None:
@@ -217,108 +207,18 @@ def _must_be_ours(place: Place, record: Record | None) -> None:
         )
 
 
-def _push(place: Place, carried: Carried) -> Iterator[Item]:
-    """Push to the host what is in quarantine: the branch, then what waits for it, each thing on its own."""
-    tip = carried.header.refs.get(place.branch)
-    if tip is not None:
-        yield _known_tip(place, carried, tip) or _pushed(place, carried, {place.branch: tip})[0]
-    view = Place(carried.objects, place.role, place.anchor, place.name)  # with the branch as it is now
-    meant, left = _meant(view, carried)
-    yield from left
-    here = place.queue_refs()
-    waiting = queue.read(view.verified.state, {**here, **meant})
-    for ref, oid in list(meant.items()):
-        if here.get(ref) == oid or _is_accepted(view, waiting, ref):
-            yield Item(ref, "there")
-            if not rotations.DRAFT_REF.fullmatch(ref):
-                del meant[ref]
-    for group in _groups(meant, waiting):
-        new = {ref: oid for ref, oid in group.items() if here.get(ref) != oid}
-        if new:
-            yield from _pushed(place, carried, new)
-
-
-def _groups(meant: Mapping[str, str], waiting: queue.Queue) -> Iterator[Mapping[str, str]]:
-    """What is pushed together: a line with its endorsements, a draft with its signatures; then each other alone."""
-    left = dict(meant)
-    for ref in [one for one in meant if PROPOSAL_REF.fullmatch(one)]:
-        oids = {one.oid for one in waiting.lines.get(ref, ())}
-        theirs = [one for one in left if ENDORSEMENT_REF.fullmatch(one) and one.split("/")[2] in oids]
-        yield {one: left.pop(one) for one in (ref, *theirs)}
-    for draft in [one for one in meant if rotations.DRAFT_REF.fullmatch(one)]:
-        below = draft.removesuffix("draft")
-        yield {one: left.pop(one) for one in [draft, *(one for one in left if one.startswith(below) and one != draft)]}
-    for ref in sorted(left, key=lambda one: bool(REFUSAL_REF.fullmatch(one))):
-        yield {ref: left[ref]}
-
-
-def _pushed(place: Place, carried: Carried, refs: Mapping[str, str]) -> list[Item]:
-    """Push `refs` together; where that is refused, the first of them alone, and each other with what it needs of it."""
-    try:
-        done = remotes.push(carried.repository, str(place.store.git_dir), refs, force=True)
-    except Refused as error:
-        if len(refs) == 1:
-            return [Item(ref, "refused", error.mend or error.what) for ref in refs]
-        (first, oid), *others = refs.items()
-        if rotations.DRAFT_REF.fullmatch(first):  # never comes alone
-            pairs = [_pair(place, carried, (first, oid), other) for other in others]
-            taken = any(item.outcome == "taken" for item in pairs)
-            return [Item(first, "taken" if taken else "refused", "" if taken else pairs[0].said), *pairs]
-        return [item for one in refs.items() for item in _pushed(place, carried, dict([one]))]
-    said = dict.fromkeys(refs, "")
-    said[next(iter(refs))] = done.said
-    return [Item(ref, "taken", words) for ref, words in said.items()]
-
-
-def _pair(place: Place, carried: Carried, draft: tuple[str, str], signature: tuple[str, str]) -> Item:
-    try:
-        done = remotes.push(carried.repository, str(place.store.git_dir), dict([draft, signature]), force=True)
-    except Refused as error:
-        return Item(signature[0], "refused", error.mend or error.what)
-    return Item(signature[0], "taken", done.said)
-
-
-def _keep(
+def _follow(
     place: Place, carried: Carried, named: str, now: int, progress: Progress
-) -> tuple[tuple[Item, ...], tuple[str, int] | None]:
-    """Advance the clone over the snapshots in quarantine, and keep what waits under `CARRIED`."""
-    items: list[Item] = []
-    ahead = None
-    tip = carried.header.refs.get(place.branch)
-    if tip is not None:
-        known = _known_tip(place, carried, tip)
-        if known is None:
-            ahead = _climb(place, carried, tip, named, now=now, progress=progress)
-            place = Place.of(place.store)
-        items.append(known or Item(place.branch, "left" if ahead else "taken", "it waits" if ahead else ""))
-    view = Place(carried.objects, place.role, place.anchor, place.name)
-    meant, left = _meant(view, carried)
-    items += left
-    here = place.queue_refs()
-    waiting = queue.read(view.verified.state, {**here, **meant})
-    turning = rotations.read(view.verified, {ref: oid for ref, oid in meant.items() if rotations.is_ref(ref)})
-    wanted = {}
-    for ref, oid in meant.items():
-        error = waiting.unreadable.get(ref) or turning.unreadable.get(ref)
-        if here.get(ref) == oid or _is_accepted(view, waiting, ref):
-            items.append(Item(ref, "there"))
-        elif error is not None:
-            items.append(Item(ref, "refused", f"{error}"))
-        else:
-            wanted[ref] = oid
-    after = view.merged(wanted, place.carried())
-    gone = upkeep.over(view.verified, view.merged(here, after), now)
-    after = {ref: oid for ref, oid in after.items() if ref not in gone}
-    if len(after) > consumer.QUEUE_LIMIT:
-        raise Refused(
-            "too-many-carried", f"more than {consumer.QUEUE_LIMIT:,} refs would be kept here", "gitledger proposals"
-        )
-    _bring(place, carried, after)
-    for ref, oid in wanted.items():
-        kept = after.get(ref) == oid
-        items.append(Item(ref, "taken" if kept else "there", "" if kept else "it is decided, or a later one is here"))
-    hold.note(Place.of(place.store), now)
-    return tuple(items), ahead
+) -> tuple[list[Item], tuple[str, int] | None]:
+    """Take the snapshots that are in quarantine: a host by a push, a clone as in a fetch."""
+    tip = carried.refs.get(place.branch)
+    known = None if tip is None else _known_tip(place, carried, tip)
+    if tip is None or known is not None:
+        return [known] if known else [], None
+    if place.role == "host":
+        return [taking.push_snapshots(place, carried, tip)], None
+    ahead = _climb(place, carried, tip, named, now=now, progress=progress)
+    return [Item(place.branch, "left" if ahead else "taken", "it waits" if ahead else "")], ahead
 
 
 def _climb(
@@ -327,19 +227,12 @@ def _climb(
     """As a fetch (`consumer.fetch`): forks are seen and kept, and nothing else moves what is verified."""
     landed = CARRIED + place.branch.removeprefix("refs/")
     try:
-        _bring(place, carried, {**place.carried(), place.branch: tip})
+        taking.bring(place, carried, {**place.carried(), place.branch: tip})
         ahead = foreign.follow(place, tip, named, progress=progress, now=now)
     finally:
         place.store.update([(landed, None, None)])
         consumer.settle(Place.of(place.store))
     return (ahead.name, ahead.seconds) if ahead else None
-
-
-def _bring(place: Place, carried: Carried, refs: Mapping[str, str]) -> None:
-    """Make what is below `CARRIED` those of `refs`, with the objects that only the quarantine has."""
-    have = {ref: oid for ref, oid in refs.items() if place.store.resolve(CARRIED + ref.removeprefix("refs/")) != oid}
-    carried.repository.update([(ref, oid, None) for ref, oid in have.items()])
-    remotes.fetch(place.store, str(carried.repository.git_dir), refs, into=CARRIED)
 
 
 def _known_tip(place: Place, carried: Carried, tip: str) -> Item | None:
@@ -352,47 +245,6 @@ def _known_tip(place: Place, carried: Carried, tip: str) -> Item | None:
         return None
     older = f"; {newest.name} is verified here" if row.number < newest.number else ""
     return Item(place.branch, "there", f"it ends in {place.name}@{row.number}{older}")
-
-
-def _meant(view: Place, carried: Carried) -> tuple[dict[str, str], list[Item]]:
-    """The refs that the bundle means, as spec 2 names them, rotations last; and what is left alone, with the reason.
-
-    Stock git makes bundles of ordinary branches: such a one is proposed for the domain of its key, by its name.
-    """
-    meant: dict[str, str] = {}
-    left: list[Item] = []
-    state = view.verified.state
-    for ref, oid in carried.header.refs.items():
-        if ref in (view.branch, "HEAD") or _RECORD_REF.fullmatch(ref):
-            continue
-        if queue.is_ref(ref) or rotations.is_ref(ref):
-            meant[ref] = oid
-        elif not ref.startswith("refs/heads/") or carried.objects.size(oid)[0] != "commit":
-            left.append(Item(ref, "left", "it is not in the table of what may be pushed"))
-        elif state.line.snapshot(view.store, oid) is not None:
-            left.append(Item(ref, "there", "it is a snapshot"))
-        else:
-            named = gate.proposal_ref(view.store, state, gate.Update(ABSENT, oid, ref))
-            if not PROPOSAL_REF.fullmatch(named):
-                left.append(Item(ref, "refused", f"no domain has the key that signed {oid}: name it {named}"))
-            elif named in meant or named in carried.header.refs:
-                left.append(Item(ref, "refused", f"{named}, as which it would be proposed, is in the bundle besides"))
-            else:
-                meant[named] = oid
-    return meant, left
-
-
-def _is_accepted(view: Place, waiting: queue.Queue, ref: str) -> bool:
-    """Whether a snapshot has accepted what `ref` is about."""
-    if PROPOSAL_REF.fullmatch(ref):
-        return waiting.lines.get(ref) == ()
-    match = ENDORSEMENT_REF.fullmatch(ref) or REFUSAL_REF.fullmatch(ref)
-    if match is None or match["proposal"] in waiting.proposals:
-        return False
-    try:
-        return view.verified.state.line.acceptance(view.store, match["proposal"]) is not None
-    except LedgerError:
-        return False
 
 
 # What is in one
@@ -497,7 +349,7 @@ def _read_record(carried: Carried) -> Record | None:
 
     Raises Malformed (`carrier-record`) where it does not fit the bundle.
     """
-    refs = carried.header.refs
+    refs = carried.refs
     found = [(match[1], oid) for ref, oid in refs.items() if (match := _RECORD_REF.fullmatch(ref))]
     if not found:
         return None
@@ -555,10 +407,3 @@ def _noted(place: Place) -> tuple[str, Mapping[str, tuple[int, str]]]:
 
 def _write(place: Place, own: str, others: Mapping[str, tuple[int, str]]) -> None:
     write_durably(place.directory / _NOTED, json.dumps({"id": own, "others": others}) + "\n")
-
-
-def _tidy(place: Place, now: int) -> None:
-    """Drop in a clone what was carried or kept and has nothing to wait for any more."""
-    if place.role == "clone" and (kept := place.carried()):
-        gone = upkeep.over(place.verified, place.queue_refs(), now)
-        place.store.update([(CARRIED + ref.removeprefix("refs/"), None, None) for ref in kept if ref in gone])

@@ -33,7 +33,7 @@ from gitledger.exchange import layout, remotes
 from gitledger.exchange.remotes import Watch
 from gitledger.objects.codec import Commit, digest
 from gitledger.objects.store import Store
-from gitledger.roles import ascent, draft, foreign, hold
+from gitledger.roles import ascent, draft, foreign, hold, sending
 from gitledger.roles.place import INCOMING, Place, Progress, silent, write_durably
 from gitledger.rules import queue, rotations
 from gitledger.rules.advance import advance, ancestor, genesis
@@ -233,12 +233,14 @@ def fetch(
         raise Usage(
             "on-the-host", "this is the host: others fetch from it", "fetch in a clone: gitledger -C CLONE fetch"
         )
+    place.store.clear_stale_locks()
     settle(place)
     offer = _collect(place, remote, watch=watch)
     store, verified = place.store, place.verified
     row = verified.state.line.snapshot(store, offer.tip)
     if row is not None:
         hold.note(place, _clock(now))
+        sending.tidy(place, _clock(now))
         stale = row.number if row.number < verified.number else None
         return FetchReport(place, remote, verified.number, stale, None, offer.left, offer.queue_error)
     try:
@@ -249,6 +251,7 @@ def fetch(
     finally:
         settle(Place.of(store))
     hold.note(Place.of(store), _clock(now))
+    sending.tidy(Place.of(store), _clock(now))
     waiting = (ahead.name, ahead.seconds) if ahead else None
     return FetchReport(Place.of(store), remote, verified.number, None, waiting, offer.left, offer.queue_error)
 
@@ -487,6 +490,8 @@ def _collect(place: Place, remote: str, *, watch: Watch | None) -> _Offer:
         except (Refused, Unreachable, Unsound) as error:
             if error.rule == "ref-vanished" and tries_left:
                 continue
+            if error.rule in (remotes.STALLED, remotes.TOO_MUCH):
+                raise
             # What is wrong with somebody's proposal must not keep the snapshots away.
             _fetch_without_new(store, remote, refs, place.branch, into)
             failed = error

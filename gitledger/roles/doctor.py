@@ -28,7 +28,7 @@ from gitledger.errors import LedgerError, Unsound
 from gitledger.exchange import layout, remotes
 from gitledger.exchange.remotes import REFS_LIMIT
 from gitledger.objects.store import STALE_SECONDS, Store, find
-from gitledger.roles import ascent, consumer, foreign, hold, host
+from gitledger.roles import ascent, consumer, foreign, hold, host, mirrors
 from gitledger.roles.journal import Journal
 from gitledger.roles.machine import Finding, clock, error_of, fine, key, look, note, programs, room, wrong
 from gitledger.roles.memory import Memory
@@ -43,7 +43,9 @@ FSCK_SECONDS: Final = 60
 
 _LOOSE_LIMIT: Final = 1000
 _DERIVED: Final = ("rotations.json", "fetched.json", "carried.json")
+_OF_A_MIRROR: Final = "mirror-*.json"
 _LOOSE_OBJECT = re.compile(r"(?:objects/|object )([0-9a-f]{2})/?([0-9a-f]{38})\b")
+_PACK = re.compile(r"objects/pack/(pack-[0-9a-f]{40})\.(?:pack|idx)\b")
 _PROPOSES = re.compile(r"\+refs/heads/([^/]+)/\*:refs/proposals/\1/\*")
 _VERSION = "import importlib.metadata; print(importlib.metadata.version('gitledger'))"
 
@@ -128,6 +130,9 @@ def _repository(git_dir: Path) -> Iterator[Finding]:
 
 
 def _owner(git_dir: Path) -> Iterator[Finding]:
+    if _is_shared(git_dir):
+        yield from _group_lacks(git_dir)
+        return
     owner = git_dir.stat().st_uid
     for above, directories, files in os.walk(git_dir):
         for name in (*directories, *files):
@@ -137,6 +142,33 @@ def _owner(git_dir: Path) -> Iterator[Finding]:
                 mend = f"sudo chown -R {who} {shlex.quote(str(git_dir))}"
                 yield wrong("owner", f"{path} is not {who}'s, as the repository is: {who} may be unable to write", mend)
                 return
+
+
+def _group_lacks(git_dir: Path) -> Iterator[Finding]:
+    """What of a repository that is shared (core.sharedRepository) not everybody in its group may write."""
+    group, grown = git_dir.stat().st_gid, (git_dir / "gitledger", git_dir / "logs")
+    name, where = shlex.quote(_group(group)), shlex.quote(str(git_dir))
+    mend = (
+        f"sudo chgrp -R {name} {where}\nsudo chmod -R g+rwX {where}\nsudo find {where} -type d -exec chmod g+s {{}} +"
+    )
+    for above, _, files in os.walk(git_dir):
+        for path in (Path(above), *(Path(above, file) for file in files)):
+            status = path.lstat()
+            if status.st_gid != group:
+                yield wrong("owner", f"{path} is not of the group {name}, which shares the repository", mend)
+                return
+            wanted = 0  # git puts most files in place of others; some it appends to, and so do we
+            if stat.S_ISDIR(status.st_mode):
+                wanted = stat.S_IWGRP | stat.S_ISGID
+            elif any(one in path.parents for one in grown):
+                wanted = stat.S_IWGRP
+            if (status.st_mode & wanted) != wanted:
+                yield wrong("owner", f"{path} can't be changed by the group {name}, which shares the repository", mend)
+                return
+
+
+def _is_shared(git_dir: Path) -> bool:
+    return _setting(git_dir, "core.sharedRepository") not in ("", "umask", "false", "0")
 
 
 def _dubious(git_dir: Path) -> str:
@@ -152,7 +184,7 @@ def _dubious(git_dir: Path) -> str:
 
 def _writable(git_dir: Path) -> Iterator[Finding]:
     """Whoever may write hooks or settings runs what they like as whoever pushes; who may write notes moves trust."""
-    shared = _setting(git_dir, "core.sharedRepository") not in ("", "umask", "false", "0")
+    shared = _is_shared(git_dir)
     inside = (*(git_dir / "hooks").glob("*"), *(git_dir / "gitledger").glob("*.json"))
     places = (git_dir, *(git_dir / name for name in ("config", "hooks", "gitledger", layout.HOOKS_PATH_FILE)), *inside)
     for path in (one for one in places if one.exists() and not one.name.endswith(".sample")):
@@ -161,8 +193,12 @@ def _writable(git_dir: Path) -> Iterator[Finding]:
         if status.st_mode & stat.S_IWOTH:
             yield wrong("owner", f"{path} can be changed by everybody", f"chmod o-w {where}")
         if status.st_mode & stat.S_IWGRP and not _private(status):
-            sentence = f"{path} can be changed by the group {_group(status.st_gid)}"
-            yield note("owner", sentence) if shared else wrong("owner", sentence, f"chmod g-w {where}")
+            group = _group(status.st_gid)
+            if shared:
+                sentence = f"it is shared: whoever is in the group {group} may change its hooks and settings, too"
+                yield note("owner", sentence)
+                return
+            yield wrong("owner", f"{path} can be changed by the group {group}", f"chmod g-w {where}")
 
 
 def _place(place: Place, asked: Asked) -> Iterator[Finding]:
@@ -291,11 +327,18 @@ def _fsck(place: Place, asked: Asked) -> Iterator[Finding]:
 def _again(place: Place, said: str) -> str:
     """The commands that bring objects anew, after the files that `said` names as damaged have gone."""
     objects = place.store.common_dir / "objects"
+    where = shlex.quote(str(place.store.git_dir))
     named = {objects / match[1] / match[2] for match in _LOOSE_OBJECT.finditer(said)}
     gone = [f"rm -f {shlex.quote(str(path))}" for path in sorted(named) if path.exists()]
+    packs = [objects / "pack" / name for name in sorted({match[1] for match in _PACK.finditer(said)})]
+    for pack in (one for one in packs if one.with_suffix(".pack").exists()):
+        aside = shlex.quote(str(place.directory / "damaged"))
+        gone += (
+            f"mkdir -p {aside} && mv {shlex.quote(str(pack))}.* {aside}/",
+            f"git --git-dir={where} unpack-objects -r -q <{aside}/{pack.name}.pack || true   (what of it is whole)",
+        )
     if place.role == "clone":
         return "\n".join((*gone, "git fetch --refetch origin"))
-    where = shlex.quote(str(place.store.git_dir))
     return "\n".join((*gone, f"git --git-dir={where} fetch --refetch CLONE {place.name}   (CLONE: one that has it)"))
 
 
@@ -311,7 +354,10 @@ def _ledger(place: Place, asked: Asked) -> Iterator[Finding]:
             path = ascent.Path(place.store, newest.oid)
     except Unsound as error:
         lost = error.rule in ("missing-object", "damaged-object")
-        yield wrong("ledger", error.what, _again(place, error.what) if lost else error.mend)
+        mend = _again(place, error.what) if lost else error.mend
+        if error.rule == "damaged-object" and "rm -f" not in mend:  # it is in a pack, and git knows in which
+            mend = "gitledger doctor --full   (names the pack)"
+        yield wrong("ledger", error.what, mend)
         return
     said = "every snapshot is valid, from genesis on" if asked.full else "the newest snapshot is valid"
     yield fine("ledger", f"{newest.name}: {said}")
@@ -382,7 +428,9 @@ def _state(place: Place, now: int) -> Iterator[Finding]:
 
 def _notes(place: Place) -> Iterator[Finding]:
     """Whether what is remembered beside the refs can be read; who reads the others has said so already."""
-    for path in (place.directory / name for name in _DERIVED):
+    if place.role == "host":
+        mirrors.listed(place)  # raises with its own mend where it can't be read
+    for path in (*(place.directory / name for name in _DERIVED), *sorted(place.directory.glob(_OF_A_MIRROR))):
         try:
             if path.exists() and not isinstance(json.loads(path.read_bytes()), dict):
                 raise ValueError

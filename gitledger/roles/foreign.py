@@ -423,7 +423,9 @@ def _noted(place: Place) -> dict[int, Noted]:
         return {}
     except (msgspec.MsgspecError, LedgerError, ValueError):
         raise Failed(
-            "forks-unreadable", f"{path} is damaged", f"rm {shlex.quote(str(path))}; the next fetch notes what it sees"
+            "forks-unreadable",
+            f"{path} is damaged",
+            f"rm {shlex.quote(str(path))}\ngitledger fetch   (notes what it sees)",
         ) from None
 
 

@@ -12,8 +12,10 @@ dated more than a day ahead of the host's clock, and what holds the branch (`hol
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from gitledger.errors import Failed, LedgerError, Malformed, Refused, about
@@ -47,6 +49,9 @@ TABLE: Final = (
 
 ROTATIONS_LIMIT: Final = 8
 """How many rotations of one snapshot an authority may endorse; honest ones endorse one, or one more to cancel it."""
+
+PUSH_REFS: Final = 10_000
+"""How many refs a push brings at most; it is as many as a bundle names."""
 
 _TOPIC_JUNK = re.compile(r"[^a-z0-9._-]+|\.(?=\.)|^[^a-z0-9]+")
 
@@ -138,8 +143,11 @@ def decide(place: Place, updates: Sequence[Update], now: int) -> Decision:
             f"{place.branch} holds the ledger {trusted.state.ledger_id}, this host was made for {place.anchor}",
             "restore the branch from a mirror or a clone",
         )
+    if len(updates) > PUSH_REFS:
+        return Decision((), ((updates[0].ref, _too_many_refs(len(updates))),))
     push = _Push(place, updates, now)
-    push.each(updates, lambda update: _must_be_in_table(place, trusted.state, update, updates))
+    times = Counter(update.ref for update in updates)
+    push.each(updates, lambda update: _must_be_in_table(place, trusted.state, update, times[update.ref]))
     snapshots = [update for update in push.sound if update.ref == place.branch]
     push.each(snapshots, lambda update: push.advance(update, trusted))
     if not push.refused:
@@ -246,13 +254,13 @@ class _Push:
                 f"git branch -D {update.ref.removeprefix('refs/proposals/')}   "
                 "(it is in: the branch has done its work; or commit something on it)\nthen push again",
             )
+        self.must_be_few(domain)  # before any of it is looked into: however many come, each costs little
         for transition in self.transitions(line):
             _must_be_of(transition, domain, update)
         if self.state.manifest(domain) is None:
             _must_be_root(line[-1], transition.after, domain)
         if update.old != ABSENT:
             self.must_replace(update, line[-1], domain)
-        self.must_be_few(domain)
 
     def transitions(self, line: Sequence[Proposal]) -> Iterator[Transition]:
         """The transitions of a line, one after the other, on the state after the pushed snapshots."""
@@ -294,20 +302,27 @@ class _Push:
     def must_be_few(self, domain: str) -> None:
         """`pending_per_domain`; all domains that are not registered count as one (spec 4)."""
         limit = self.state.policy.limits.pending_per_domain
-        registered = self.state.manifest(domain) is not None
-        counted: set[str] = set()
-        for ref, line in self.waiting.lines.items():
-            other = ref.split("/")[2]
-            if other == domain if registered else self.state.manifest(other) is None:
-                counted.update(one.oid for one in line if one.oid not in self.waiting.decided)
-        if len(counted) > limit:
-            whose = f"{len(counted)} proposals of {domain}" if registered else f"{len(counted)} registrations"
+        registered = domain in self.pending
+        counted = self.pending[domain if registered else ""]
+        if counted > limit:
+            whose = f"{counted} proposals of {domain}" if registered else f"{counted} registrations"
             raise Refused(
                 "too-many-pending",
                 f"{whose} would wait; limits.pending_per_domain of the policy is {limit}",
                 "wait until some are numbered, replace one (push to its topic), or take one back: "
                 "gitledger withdraw PROPOSAL",
             )
+
+    @cached_property
+    def pending(self) -> Mapping[str, int]:
+        """How many proposals would wait, by domain; under no name, those of all that are not registered."""
+        by_domain: dict[str, set[str]] = {}
+        for ref, line in self.waiting.lines.items():
+            undecided = (one.oid for one in line if one.oid not in self.waiting.decided)
+            by_domain.setdefault(ref.split("/")[2], set()).update(undecided)
+        counted = {domain: oids for domain, oids in by_domain.items() if self.state.manifest(domain) is not None}
+        others = set().union(*(oids for domain, oids in by_domain.items() if domain not in counted))
+        return {"": len(others)} | {domain: len(oids) for domain, oids in counted.items()}
 
     def waiting_proposal(self, oid: str) -> Proposal:
         one = self.waiting.proposals.get(oid)
@@ -434,8 +449,16 @@ def _endorses(waiting: Drafted, domain: str) -> bool:
     return not waiting.stale and any(one.domain_id == domain for one in waiting.endorsements)
 
 
-def _must_be_in_table(place: Place, state: State, update: Update, updates: Sequence[Update]) -> None:
-    """The ref is one that may be pushed, once, from where it stands, and not away (spec 2)."""
+def _too_many_refs(refs: int) -> Refused:
+    return Refused(
+        "too-many-refs",
+        f"{refs:,} refs come in one push, at most {PUSH_REFS:,} are looked at",
+        "push them in several portions: git push origin <ref> <ref> …",
+    )
+
+
+def _must_be_in_table(place: Place, state: State, update: Update, times: int) -> None:
+    """The ref is one that may be pushed, once of so many `times`, from where it stands, and not away (spec 2)."""
     ref = update.ref
     if not (ref == place.branch or queue.is_ref(ref) or rotations.is_ref(ref)):
         raise _outside(place, state, update)
@@ -444,7 +467,7 @@ def _must_be_in_table(place: Place, state: State, update: Update, updates: Seque
         if place.store.resolve(ref) is None:
             raise Refused("deletion", "there is no such ref here, and nothing goes by a push", "gitledger proposals")
         raise Refused("deletion", "nothing goes by a push: the host clears what is decided", withdraw)
-    if sum(other.ref == ref for other in updates) > 1:
+    if times > 1:
         raise Refused("ref-twice", "it stands twice in the push", "push it once")
     if (place.store.resolve(ref) or ABSENT) != update.old:
         raise Refused("ref-moved", "somebody else moved it meanwhile", "git fetch, look, and push again")

@@ -19,7 +19,7 @@ from gitledger.exchange import layout
 from gitledger.objects.codec import Commit, digest
 from gitledger.objects.store import ABSENT, Store
 from gitledger.roles.place import Place, Progress, silent
-from gitledger.roles.upkeep import settle
+from gitledger.roles.upkeep import pushes, settle
 from gitledger.rules.advance import advance, genesis
 from gitledger.rules.entry import Entry
 from gitledger.rules.state import Snapshot
@@ -95,6 +95,7 @@ def create(
         first = founding.found(store, founders, policy, seconds)
         place = Place(store, "host", first.hash, name)
         store.update([(place.branch, first.oid, ABSENT), (place.tag(0), first.oid, ABSENT)], message="genesis")
+        layout.configure(draft, pushes(first))
         layout.install_hooks(draft, role="host", name=name)
         place.establish()
         Journal.of(first.hash).published(first)
@@ -148,12 +149,14 @@ def check(directory: Path) -> list[str]:
     if place.role != "host":
         raise Usage("not-a-host", f"{directory} is a consumer's clone", "name the bare repository")
     problems: list[str] = []
+    bounds: tuple[layout.Pair, ...] = ()
     try:
         settle(place, int(time.time()), "missing")
         must_follow(place, place.verified)
+        bounds = pushes(place.verified)
     except LedgerError as error:
         problems.append(f"{error}; {error.mend}" if error.mend else str(error))
-    return problems + layout.check(place.store.git_dir, role="host", name=place.name)
+    return problems + layout.check(place.store.git_dir, role="host", name=place.name, pushes=bounds)
 
 
 def _clone_of_ours(store: Store) -> Place | None:

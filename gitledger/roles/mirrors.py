@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import re
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -131,7 +132,8 @@ def listed(place: Place) -> tuple[Mirror, ...]:
     except FileNotFoundError:
         return ()
     except (msgspec.MsgspecError, KeyError, ValueError):
-        raise Failed("mirrors-unreadable", f"{path} is damaged", f"mend it, or remove it: rm {path}") from None
+        mend = f"rm {shlex.quote(str(path))}   (and name them again: gitledger mirror add NAME URL)"
+        raise Failed("mirrors-unreadable", f"{path} is damaged", mend) from None
 
 
 def find(place: Place, name: str) -> Mirror:

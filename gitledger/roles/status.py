@@ -119,7 +119,8 @@ class Status:
     on a host and elsewhere. `beside` is the snapshot that it is at where only another side of a fork holds that.
     `domain` is that of the key `key_id`; without a key (`read_only`) nothing is one's own.
     `retired` says that this machine emitted for a key that is not the witness's any more: it may be switched off.
-    `remotes` are those that a clone fetched from, `mirrors` those that a host pushes to.
+    `remotes` are those that a clone fetched from, `mirrors` those that a host pushes to; `kept` is what waits in a
+    clone until its host answers, by the refs that it will have there.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Status:
     retired: bool
     remotes: tuple[Offered, ...]
     mirrors: tuple[Standing, ...]
+    kept: tuple[str, ...]
 
     @property
     def read_only(self) -> bool:
@@ -192,6 +194,7 @@ def status(place: Place, key_id: str | None, *, remote: str = "origin", now: int
         retired=_retired(place),
         remotes=offered(place),
         mirrors=mirrors.standings(place),
+        kept=tuple(sorted(place.carried())) if place.role == "clone" else (),
     )
 
 

@@ -8,10 +8,12 @@ them may run at a time.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
 from gitledger.errors import Failed, LedgerError
+from gitledger.exchange import layout
 from gitledger.objects.codec import Commit, Tag
 from gitledger.roles import hold, settled
 from gitledger.roles.place import Place, write_durably
@@ -43,6 +45,7 @@ def settle(place: Place, now: int, tags: Looked = "newest") -> None:
     newest = place.verified
     place.store.clear_stale_locks()
     _make_tags(place, tags)
+    _bound_pushes(newest, place.store)
     refs = place.queue_refs()
     _remove(place.store, over(newest, refs, now))
     hold.note(place, now)
@@ -52,6 +55,19 @@ def settle(place: Place, now: int, tags: Looked = "newest") -> None:
 def over(newest: Snapshot, refs: Mapping[str, str], now: int) -> dict[str, str]:
     """Those of the queue's `refs` that have nothing to wait for at `now`, with the objects they name."""
     return _decided(newest.state, refs, now) | _succeeded(newest, refs, now)
+
+
+def pushes(newest: Snapshot) -> tuple[layout.Pair, ...]:
+    """What Git is told on a host of how much a push may bring, by the policy of the `newest` snapshot (spec 11)."""
+    limits = newest.state.policy.limits
+    return layout.push_config(limits.proposal_bytes, limits.pending_per_domain)
+
+
+def _bound_pushes(newest: Snapshot, store: Store) -> None:
+    """What the policy takes, Git must let in. Whoever finds the file locked leaves it to the next run."""
+    if any(layout.unmet(store.git_dir, pushes(newest))):
+        with contextlib.suppress(Failed):
+            layout.configure(store.git_dir, pushes(newest))
 
 
 def _make_tags(place: Place, tags: Looked) -> None:

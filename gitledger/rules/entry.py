@@ -11,20 +11,20 @@ from dataclasses import dataclass
 
 from gitledger.errors import Malformed
 
-_NAME = r"(?P<name>[a-z0-9-]+)"
+_DOMAIN = r"[a-z0-9-]{1,63}"
 _NUMBER = r"(?P<number>0|[1-9][0-9]{0,18})"
 _DIGEST = r"sha256:[0-9a-f]{64}"
 _KEY = r"SHA256:[A-Za-z0-9+/]{43}"
 _FORM = re.compile(
     rf"(?P<first>[^\n]+)\n\n"
     rf"(?:Ledger: (?P<ledger_id>{_DIGEST})\n)?"
-    rf"Snapshot: {_NAME}@{_NUMBER}\n"
+    rf"Snapshot: (?P<name>{_DOMAIN})@{_NUMBER}\n"
     rf"(?:Previous: (?P<previous>{_DIGEST})\n)?"
     rf"Content: (?P<content>{_DIGEST})\n"
     rf"(?:Proposal: (?P<proposal>{_DIGEST})\n"
     rf"Command: (?P<command>[0-9a-f]{{64}}) (?P<command_key>{_KEY}) (?P<salt>[1-9][0-9]{{0,18}})\n)?"
-    rf"Witness: (?P<witness>[a-z0-9-]+) (?P<witness_key>{_KEY})\n"
-    rf"(?:Rotation: (?P<rotation>{_DIGEST})\nEndorsed: (?P<endorsed>[a-z0-9 -]+)\n)?"
+    rf"Witness: (?P<witness>{_DOMAIN}) (?P<witness_key>{_KEY})\n"
+    rf"(?:Rotation: (?P<rotation>{_DIGEST})\nEndorsed: (?P<endorsed>{_DOMAIN}(?: {_DOMAIN})*)\n)?"
 )
 
 

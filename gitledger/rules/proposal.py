@@ -165,7 +165,7 @@ def _salt(value: str | None) -> int:
     if value is None:
         return 0
     if not _SALT.fullmatch(value) or int(value) >= SALT_LIMIT:
-        raise Malformed("trailer-value", f"Ledger-Salt is {value!r}, not a number from 1 to 2^63 - 1", _REWORD)
+        raise Malformed("trailer-value", f"Ledger-Salt is {value[:80]!r}, not a number from 1 to 2^63 - 1", _REWORD)
     return int(value)
 
 
@@ -175,4 +175,5 @@ def _permit(value: str | None) -> Permit:
     try:
         return Permit(value)
     except ValueError:
-        raise Malformed("trailer-value", f"Ledger-Reorder is {value!r}, not never, unchanged or any", _REWORD) from None
+        what = f"Ledger-Reorder is {value[:80]!r}, not never, unchanged or any"
+        raise Malformed("trailer-value", what, _REWORD) from None

@@ -50,7 +50,7 @@ def read(content: bytes, proposal: Proposal, verb: str, word: str) -> SignedTag:
     if tag.object != proposal.oid or tag.name != f"{verb}/{proposal.oid}":
         raise Refused(
             "tag-object",
-            f"the tag {tag.name!r} on {tag.object} is not {verb}/{proposal.oid} on that proposal",
+            f"the tag {tag.name[:80]!r} on {tag.object} is not {verb}/{proposal.oid} on that proposal",
             f"git tag -s -m '{word}: {proposal.hash}' {verb}/{proposal.oid} {proposal.oid}",
         )
     signed = _signed(content, tag)

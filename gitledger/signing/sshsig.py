@@ -107,7 +107,7 @@ def verify(signature: Signature, message: bytes, namespace: str) -> None:
     if signature.namespace != namespace:
         raise Refused(
             "wrong-namespace",
-            f"this signature was made for {signature.namespace!r} and not for {namespace!r}",
+            f"this signature was made for {signature.namespace[:80]!r} and not for {namespace!r}",
             f"sign with the namespace {namespace}",
         )
     signed = _signed_data(message, namespace)

@@ -118,6 +118,7 @@ def test_fetch_says_what_is_new_and_how_to_move_there(world: World, clone: Path)
         "remotes": [
             {"name": "origin", "standing": "good", "snapshot": "common@2", "behind": 0, "error": None},
         ],
+        "sent": [],
     }
 
 
@@ -213,6 +214,7 @@ def test_status_as_json_is_for_programs(world: World, clone: Path) -> None:
         "key_id": world.alice.key_id,
         "domain": "alice",
         "read_only": False,
+        "kept": [],
         "proposals": [ready],
         "duty": None,
         "retired": False,

@@ -19,6 +19,7 @@ from gitledger.roles.place import Place
 COMMANDS = (
     *("init", "clone", "fetch", "status", "verify", "log", "show", "pin", "allowed-signers", "demo"),
     *("propose", "proposals", "withdraw", "endorse", "emit", "rotate", "rotations", "policy", "adopt", "doctor"),
+    "collect",
     *("domain new", "domain add-key", "domain revoke-key", "domain show", "domain prove"),
     *("hooks install", "hooks check", "host freeze", "host thaw", "evidence check"),
     *("carry out", "carry in", "carry inspect"),

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import subprocess
+import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import forge
@@ -11,7 +16,7 @@ import pytest
 from mirror import Mirror
 
 from gitledger.errors import Refused, Unreachable, Unsound, Usage
-from gitledger.exchange import remotes
+from gitledger.exchange import remotes, watched
 from gitledger.objects.store import Store
 
 INTO = "refs/gitledger/incoming/origin/"
@@ -81,14 +86,92 @@ def test_a_remote_that_does_not_answer_is_a_sentence_with_gits_words(store: Stor
     assert not list(Path(str(store.work_tree)).glob("pwned"))
 
 
+def silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int = 60) -> Path:
+    """What git takes for ssh, and says nothing; the file that it writes its process id to."""
+    script, pid = tmp_path / "silent", tmp_path / "silent.pid"
+    script.write_text(f"#!/bin/sh\necho $$ >{pid}\nexec sleep {seconds}\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH", str(script))
+    return pid
+
+
+def is_gone(pid: Path) -> bool:
+    """Whether the process ends, which takes it a moment; it may have no parent that takes note of that."""
+    for _ in range(100):
+        try:
+            if Path(f"/proc/{pid.read_text().strip()}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
 def test_a_remote_that_says_nothing_is_given_up(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    silent = tmp_path / "silent"
-    silent.write_text("#!/bin/sh\nexec sleep 60\n")
-    silent.chmod(0o755)
-    monkeypatch.setenv("GIT_SSH", str(silent))
-    monkeypatch.setattr(remotes, "SECONDS_LIMIT", 1)
-    with pytest.raises(Unreachable, match="longer than 1 seconds"):
+    pid = silent(tmp_path, monkeypatch)
+    monkeypatch.setattr(watched, "SILENT_SECONDS", 2)
+    with pytest.raises(Unreachable, match="nothing came for 2 seconds") as given_up:
         remotes.advertised(store, "ssh://silent/ledger.git")
+    assert (given_up.value.rule, given_up.value.exit_status) == ("stalled", 4)
+    assert is_gone(pid)
+
+
+@pytest.mark.parametrize("what", ["fetch", "fetch_alone", "push"])
+def test_no_transfer_waits_for_ever(
+    store: Store, tmp_path: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    fetch_all(store)
+    pid = silent(tmp_path, monkeypatch)
+    monkeypatch.setattr(watched, "SILENT_SECONDS", 1)
+    oid = mirror.tip
+    ask: dict[str, Callable[[], object]] = {
+        "fetch": lambda: remotes.fetch(store, "ssh://silent/x", {TOPIC: oid}, into=INTO),
+        "fetch_alone": lambda: remotes.fetch_alone(store, "ssh://silent/x", TOPIC, into="refs/gitledger/peeked"),
+        "push": lambda: remotes.push(store, "ssh://silent/x", {TOPIC: oid}),
+    }
+    with pytest.raises(Unreachable, match="nothing came"):
+        ask[what]()
+    assert is_gone(pid)
+
+
+AT_A_TERMINAL = """
+import fcntl, sys, termios
+from gitledger.exchange import remotes
+from gitledger.objects.store import Store
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+remotes.advertised(Store.open(sys.argv[1]), "ssh://asks/ledger.git")
+"""
+
+
+@pytest.mark.parametrize("typed", ["secret\n", "\x03"])
+def test_at_a_terminal_a_passphrase_is_asked_for_and_ctrl_c_ends_it_all(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    """Who reads a terminal from another process group than the one in front is stopped, and waits for ever."""
+    ssh, pid, secret = tmp_path / "asks", tmp_path / "asks.pid", tmp_path / "secret"
+    asks = ("exec </dev/tty", "printf Passphrase: >/dev/tty", "read it", f"echo $it >{secret}", "exit 1")
+    ssh.write_text("\n".join(("#!/bin/sh", f"echo $$ >{pid}", *asks, "")))
+    ssh.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_VARIANT", "ssh")
+    monkeypatch.setenv("GIT_SSH", str(ssh))
+    master, slave = pty.openpty()
+    command = [sys.executable, "-c", AT_A_TERMINAL, str(store.work_tree)]
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True) as process:
+        os.close(slave)
+        said = b""
+        while b"Passphrase:" not in said and process.poll() is None:
+            said += os.read(master, 1024)
+        os.write(master, typed.encode())
+        with suppress(OSError):
+            while chunk := os.read(master, 1024):
+                said += chunk
+    os.close(master)
+    assert process.returncode
+    if typed == "\x03":
+        assert b"KeyboardInterrupt" in said and not secret.exists()
+    else:
+        assert secret.read_text() == typed and b"[unreachable]" in said
+    assert is_gone(pid)
 
 
 def test_refs_land_apart_and_nothing_else_comes(store: Store, mirror: Mirror) -> None:

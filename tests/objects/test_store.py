@@ -455,6 +455,18 @@ def test_a_symbolic_or_damaged_ref_is_unsound(repository: Repository, rule: str,
         assert refused(store.refs).rule == rule
 
 
+@pytest.mark.parametrize("odd", ["a\u2028b", "a\x85b", "a\udcffb"])
+def test_a_ref_may_have_any_name_that_git_takes(repository: Repository, odd: str) -> None:
+    oid = repository.commit("First")
+    store, ref = Store.open(repository.path), f"refs/gitledger/incoming/origin/heads/{odd}"
+    repository.git("update-ref", ref, oid)
+    assert store.refs("refs/gitledger/incoming/") == {ref: oid}
+    repository.git("pack-refs", "--all")
+    assert store.resolve(ref) == oid
+    store.update([(ref, None, oid)])
+    assert store.refs("refs/gitledger/incoming/") == {}
+
+
 def test_head_is_a_branch_or_a_commit_or_unsound(repository: Repository) -> None:
     oid = repository.commit("First")
     store = Store.open(repository.path)

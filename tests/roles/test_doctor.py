@@ -17,7 +17,7 @@ from mirror import Mirror
 from world import World
 
 from gitledger.errors import Fork
-from gitledger.roles import consumer, doctor
+from gitledger.roles import consumer, doctor, mirrors
 from gitledger.roles.doctor import Report
 from gitledger.roles.journal import Journal
 from gitledger.roles.machine import Finding, clock
@@ -244,17 +244,22 @@ def test_what_everybody_may_change_is_wrong(world: World, host: Path, path: str)
 def test_what_a_group_may_change_is_wrong_unless_the_repository_is_shared(world: World, host: Path) -> None:
     if os.getuid() != 0:
         pytest.skip("needs to give a file to another group")
-
-    def give() -> None:
-        os.chown(host / "config", -1, 1)
-        (host / "config").chmod(0o664)
-
-    world.you.git(host, "config", "core.sharedRepository", "group")
-    give()
-    assert wrongs(examine(world, host)) == [] and len(notes(examine(world, host))) == 1
-    world.you.git(host, "config", "--unset", "core.sharedRepository")
-    give()
+    os.chown(host / "config", -1, 1)
+    (host / "config").chmod(0o664)
     heals(world, host, "owner", "by the group")
+
+
+def test_a_shared_repository_that_its_group_can_not_write_is_mended(world: World, host: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("needs to give a repository to a group")
+    world.you.git(host, "config", "core.sharedRepository", "group")
+    os.chown(host, -1, 1)
+    (said,) = (one for one in wrongs(examine(world, host)) if one.area == "owner")
+    assert "which shares the repository" in said.sentence
+    type_it(world, host, said.mend.replace("sudo ", ""))
+    assert wrongs(examine(world, host)) == [] and len(notes(examine(world, host))) == 1
+    (host / "gitledger" / "ledger.json").chmod(0o644)
+    assert "ledger.json can't be changed" in wrongs(examine(world, host))[0].sentence
 
 
 def test_files_of_somebody_else_in_a_repository_are_wrong(world: World, host: Path) -> None:
@@ -361,6 +366,34 @@ def test_an_object_that_is_gone_or_cut_short_is_mended(world: World, clone: Path
     heals(world, clone, "objects", "git fsck")
 
 
+def _damaged_pack(world: World, path: Path, git_dir: Path) -> None:
+    """All that is there in one pack, of which some bytes in the middle are others."""
+    world.alice.git(path, "gc", "-q", "--prune=now")
+    (pack,) = (git_dir / "objects" / "pack").glob("*.pack")
+    pack.chmod(0o644)
+    content = bytearray(pack.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 8] = b"damaged!"
+    pack.write_bytes(content)
+
+
+def test_a_damaged_pack_of_a_clone_is_set_aside_and_what_was_in_it_comes_anew(world: World, clone: Path) -> None:
+    _damaged_pack(world, clone, clone / ".git")
+    for mend in [one.mend for one in wrongs(examine(world, clone, full=True)) if one.area == "objects"]:
+        assert "mv " in mend
+        type_it(world, clone, mend)
+    assert wrongs(examine(world, clone, full=True)) == []
+
+
+def test_a_damaged_pack_of_a_host_is_set_aside_and_what_was_in_it_comes_from_a_clone(
+    world: World, host: Path, clone: Path
+) -> None:
+    _damaged_pack(world, host, host)
+    (said,) = (one for one in wrongs(examine(world, host, full=True)) if one.area == "objects")
+    assert "mv " in said.mend
+    type_it(world, host, said.mend.replace("CLONE", str(clone)))
+    assert wrongs(examine(world, host, full=True)) == []
+
+
 def test_a_file_that_is_cut_short_is_found_in_verifying(world: World, clone: Path) -> None:
     _break(_loose(clone / ".git", world.oid("common:ledger/policy.yaml")))
     heals(world, clone, "ledger", "is damaged")
@@ -431,6 +464,14 @@ def test_a_note_that_is_damaged_is_wrong(world: World, clone: Path, name: str) -
     heals(world, clone, "notes", name)
 
 
+@pytest.mark.parametrize("name", ["mirrors.json", "mirror-hub.json", "carried.json"])
+def test_a_note_of_mirrors_or_carriers_that_is_damaged_is_wrong(world: World, host: Path, name: str) -> None:
+    with world.acting(world.you):
+        mirrors.add(world.place(host), "hub", "ssh://git@ledger.invalid/common.git")
+    (host / "gitledger" / name).write_text("nonsense")
+    heals(world, host, "notes", name)
+
+
 def test_a_freeze_that_is_damaged_is_wrong_and_one_in_force_is_noted(world: World, host: Path) -> None:
     (host / "gitledger" / "frozen.json").write_text("nonsense")
     heals(world, host, "state", "frozen.json")
@@ -481,7 +522,9 @@ def test_what_makes_the_answers_another_s_is_wrong(world: World, clone: Path, br
 def test_a_note_of_forks_that_is_damaged_is_wrong(world: World, clone: Path) -> None:
     (clone / ".git" / "gitledger" / "forks.json").write_text("nonsense")
     (said,) = wrongs(examine(world, clone))
-    assert said.area == "state" and "forks.json" in said.sentence and said.mend.startswith("rm ")
+    assert said.area == "state" and "forks.json" in said.sentence
+    type_it(world, clone, said.mend)
+    assert wrongs(examine(world, clone)) == []
 
 
 def test_a_fork_that_nobody_resolved_is_wrong(world: World, mirror: Mirror, tmp_path: Path) -> None:

@@ -53,15 +53,13 @@ def clone(world: World, request: pytest.FixtureRequest) -> Path:
     return path
 
 
-def offline(world: World, path: Path, *arguments: str, status: int = 0, kept: bool = False) -> Done:
-    """A command with the network cut; it ends soon, with this exit status, or with 0 where what it made may be kept."""
+def offline(world: World, path: Path, *arguments: str, status: int = 0) -> Done:
+    """A command with the network cut; it ends soon, with this exit status."""
     begun = time.monotonic()
     person = world.alice
     done = person.run(path, *_cut(), sys.executable, "-P", "-m", "gitledger", *arguments, check=False)
     assert time.monotonic() - begun < SECONDS, f"{arguments} waited"
-    assert done.returncode in ((0, status) if kept else (status,)), (
-        f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
-    )
+    assert done.returncode == status, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
     assert "Traceback" not in done.stderr and "internal error" not in done.stderr
     return done
 
@@ -87,19 +85,31 @@ def test_what_needs_the_network_says_so_at_once_and_names_who_does_not_answer(wo
 
 
 @pytest.mark.long
-def test_a_proposal_made_with_the_network_cut_is_kept_and_an_endorsement_is_not_lost(world: World, clone: Path) -> None:
+def test_what_is_signed_with_the_network_cut_is_kept_told_and_sent_with_the_next_fetch(
+    world: World, clone: Path
+) -> None:
     (clone / "domains" / "alice" / "note").parent.mkdir(parents=True, exist_ok=True)
     (clone / "domains" / "alice" / "note").write_text("note\n")
     world.alice.git(clone, "add", "-A")
-    said = offline(world, clone, "propose", "-m", "A note", "--topic", "note", status=4, kept=True).stderr
-    assert "does not answer" in said
-    kept = world.alice.output(clone, "for-each-ref", "--format=%(refname) %(subject)", "refs/heads/")
-    assert "A note" in kept
-    said = offline(world, clone, "endorse", "james/waiting", status=4, kept=True).stderr
-    assert "does not answer" in said
+    waiting = world.refs()["refs/proposals/james/waiting"]
+    said = offline(world, clone, "propose", "-m", "A note", "--topic", "note")
+    assert "Not sent, and kept here" in said.stderr and "does not answer" in said.stderr
+    said = offline(world, clone, "endorse", "james/waiting")
+    assert "Not sent, and kept here" in said.stderr and "does not answer" in said.stderr
+    endorsement = f"refs/endorsements/{waiting}/alice"
+    kept = world.place(clone).carried()
+    assert kept.keys() == {"refs/proposals/alice/note", endorsement}
+    assert kept["refs/proposals/alice/note"] == world.oid("HEAD", clone)
+    told = offline(world, clone, "status").stdout
+    assert "Kept here until the host answers" in told and "alice/note" in told and "gitledger fetch" in told
+
     world.alice.git(clone, "remote", "set-url", "origin", str(world.host))
-    world.alice.run(clone, sys.executable, "-P", "-m", "gitledger", "endorse", "james/waiting")
-    assert any(ref.startswith("refs/endorsements/") for ref in world.refs())
+    said = world.alice.run(clone, sys.executable, "-P", "-m", "gitledger", "fetch")
+    assert "Sent, as it was kept here: alice/note" in said.stdout
+    there = world.refs()
+    assert {ref: there[ref] for ref in kept} == kept
+    assert world.place(clone).carried() == {}
+    assert "Kept here" not in offline(world, clone, "status").stdout
 
 
 @pytest.mark.long

@@ -448,7 +448,7 @@ COMMITS = [
     Attack("that names an authority too many as endorser", "altered", lines(Endorsed="alice james you")),
     Attack("that names an endorser too few", "altered", lines(Endorsed="alice")),
     Attack("that names its endorsers in another order", "altered", lines(Endorsed="james alice")),
-    Attack("that names its endorsers with two spaces", "altered", lines(Endorsed="alice  james")),
+    Attack("that names its endorsers with two spaces", "not-a-snapshot", lines(Endorsed="alice  james")),
     Attack("without its endorsers", "not-a-snapshot", lines(Endorsed=None)),
     Attack("without its rotation", "not-a-snapshot", lines(Rotation=None)),
     Attack("that says of no rotation that it is one", "wrong-parents", lines(Rotation=None, Endorsed=None)),

@@ -25,7 +25,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 from stage import PEOPLE, Stage  # noqa: E402
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
-_STORY = ("host", "proposer", "authority", "witness", "consumer", "succession", "carriers")
+_STORY = ("host", "proposer", "authority", "witness", "consumer", "succession", "carriers", "forges")
 GUIDES = tuple(DOCS / f"guide-{name}.md" for name in _STORY)
 
 _KINDS = ("```console", "```console fails")

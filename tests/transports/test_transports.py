@@ -17,16 +17,16 @@ from pathlib import Path
 
 import forge
 import pytest
-from servers import TRANSPORTS, WRITERS, Served, Servers, forge_config, servers
+from servers import TRANSPORTS, WRITERS, Served, Servers, forge_config, python_for_all, servers
 from spoken import said
 from world import Done, Person, World, accepted, refused
 
 from gitledger.errors import Fork, Unreachable, Unsound
-from gitledger.roles import consumer, witness
+from gitledger.roles import consumer, doctor, witness
 from gitledger.roles.place import Place
 
 pytestmark = pytest.mark.servers
-__all__ = ["servers"]
+__all__ = ["python_for_all", "servers"]
 
 NOTE = {"domains/alice/note.txt": b"hello\n"}
 LARGE = 20 << 20
@@ -326,14 +326,17 @@ def push_as_nobody(world: World, servers: Servers, host: Path) -> Done:
     return world.alice.git(clone, "push", url, "HEAD:refs/proposals/alice/t", check=False)
 
 
+def run_by(host: Path, python: str | Path) -> None:
+    """Let the hooks of the host be run by this Python, as `gitledger hooks install` with it does."""
+    for hook in ("pre-receive", "post-receive"):
+        file = host / "hooks" / hook
+        file.write_text(file.read_text().replace(f"python={sys.executable}", f"python={python}"))
+
+
 def test_a_host_that_belongs_to_another_user_without_a_home_takes_pushes(
-    world: World, servers: Servers, owned: Path
+    world: World, servers: Servers, owned: Path, python_for_all: Path
 ) -> None:
-    command = [sys.executable, "-E", "-P", "-c", "import gitledger"]
-    try:
-        subprocess.run(command, user=OTHER_USER, cwd="/", check=True, capture_output=True)
-    except (PermissionError, subprocess.CalledProcessError):
-        pytest.skip(f"{OTHER_USER} may not run {sys.executable}")
+    run_by(owned, python_for_all)
     assert "waits at place 1 of 1" in said(accepted(push_as_nobody(world, servers, owned)))
 
 
@@ -341,9 +344,7 @@ def test_a_python_that_the_server_may_not_run_is_told(world: World, servers: Ser
     closed = owned.parent / "closed"
     closed.mkdir(mode=0o700)
     (closed / "python").symlink_to(sys.executable)
-    for hook in ("pre-receive", "post-receive"):
-        file = owned / "hooks" / hook
-        file.write_text(file.read_text().replace(f"python={sys.executable}", f"python={closed}/python"))
+    run_by(owned, closed / "python")
     done = push_as_nobody(world, servers, owned)
     assert done.returncode and f"{OTHER_USER} may not run it" in said(done)
     assert not [ref for ref in world.refs(owned) if ref.startswith("refs/proposals/")]
@@ -362,3 +363,55 @@ def test_a_repository_of_another_user_is_served_once_git_is_told_that_it_is_safe
     clone = world.clone(world.alice)
     world.commit(world.alice, NOTE, clone=clone)
     accepted(world.alice.git(clone, "push", url, "HEAD:refs/proposals/alice/t", check=False))
+
+
+# Where several users of the machine write it
+
+
+GROUP = 20_000
+USERS = (20_001, 20_002)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("first", [0, 1], ids=["one-then-the-other", "the-other-then-one"])
+def test_several_users_of_a_machine_push_to_a_host_that_they_share(
+    world: World, python_for_all: Path, owned: Path, first: int
+) -> None:
+    """As the guide says: one group, core.sharedRepository, directories with the set-group-ID bit."""
+    run_by(owned, python_for_all)
+    forge_config(owned, "core.sharedRepository", "group")
+    subprocess.run(["chgrp", "-R", str(GROUP), str(owned)], check=True)
+    subprocess.run(["chmod", "-R", "g+rwX", str(owned)], check=True)
+    subprocess.run(["find", str(owned), "-type", "d", "-exec", "chmod", "g+s", "{}", "+"], check=True)
+    bench = owned.parent / "bench.git"
+    people, tip, trusted = (world.alice, world.james), world.oid(0), world.bench()
+    users = (USERS[first], USERS[1 - first])
+    for number, person in enumerate(people * 2):
+        world.tick()
+        path = {f"domains/{person.domain}/{number}": b"x\n"}
+        oid = forge.proposal(trusted, tip, path, person.key, committer=person.ident)
+        tip = forge.snapshot(trusted, tip, oid, world.you.key)
+        shutil.copytree(trusted, bench, dirs_exist_ok=True)
+        subprocess.run(["chmod", "-R", "a+rX", str(bench)], check=True)
+        ref = f"refs/proposals/{person.domain}/t{number}"
+        accepted(push_as(users[number % 2], bench, owned, f"{oid}:{ref}"))
+        accepted(push_as(users[1 - number % 2], bench, owned, f"{tip}:refs/heads/common"))
+        assert ref not in world.refs(owned)
+    assert {name for name in world.refs(owned) if name.startswith("refs/tags/")} == {
+        f"refs/tags/common@{number}" for number in range(5)
+    }
+    world.you.git(world.path, "config", "--global", "--add", "safe.directory", str(owned))
+    with world.acting(world.you):
+        report = doctor.examine(owned, now=world.now, sign=False)
+    assert [one for one in report.findings if one.severity == "wrong" and one.area == "owner"] == []
+
+
+def push_as(uid: int, source: Path, host: Path, spec: str) -> Done:
+    """`git push HOST SPEC` by a user of the machine who is in the group, over a local path."""
+    before = ("setpriv", f"--reuid={uid}", f"--regid={uid}", f"--groups={GROUP}")
+    system = host.with_name("gitconfig")
+    system.write_text(f"[safe]\n\tdirectory = {host}\n\tdirectory = {source}\n")
+    command = (*before, "git", f"--git-dir={source}", "push", "-q", str(host), spec)
+    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_SYSTEM": str(system)}
+    done = subprocess.run(command, cwd="/", env=env, capture_output=True, text=True, umask=0o022, check=False)
+    return Done(command, done.returncode, done.stdout, done.stderr)
