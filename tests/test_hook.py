@@ -8,7 +8,7 @@ from pathlib import Path
 
 import forge
 import pytest
-from world import Done, World, accepted, refused
+from world import Done, World, refused
 
 
 def run(world: World, cwd: Path, hook: str = "pre-receive", stdin: str = "", code: str = "") -> Done:
@@ -27,8 +27,9 @@ def sentence(done: Done, *words: str) -> None:
 
 
 def line(world: World) -> str:
+    """A push of the first proposal of a line that the host has: its objects are there."""
     proposal = world.propose(world.alice, {"shared/note.txt": b"hello\n"}, push=False)
-    accepted(world.push(world.alice, world.clone(world.alice), f"{proposal}:refs/proposals/alice/t"))
+    world.propose(world.alice, {"shared/note.txt": b"better\n"}, base=proposal)
     return f"{'0' * 40} {proposal} refs/proposals/alice/again\n"
 
 
@@ -66,7 +67,7 @@ def test_another_hook_is_none_of_ours(world: World) -> None:
 def test_a_missing_branch_is_named(world: World) -> None:
     stdin = line(world)
     forge.set_ref(world.host, "refs/heads/common", None)
-    sentence(run(world, world.host, stdin=stdin), "[no-branch]", "restore the host")
+    sentence(run(world, world.host, stdin=stdin), "[no-branch]", "gitledger hooks install")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"role": "host"}', "{}"])

@@ -76,6 +76,7 @@ def follow(world: World, person: Person, number: int) -> None:
     assert 'Good "git" signature for alice' in text or 'Good "git" signature for james' in text
 
 
+@pytest.mark.long
 def test_a_new_domain_registers_and_brings_a_second_key_with_its_proof(group: World) -> None:
     stranger, second = group.stranger, group.key("spare-1")
     done = shell(group, stranger, SET_UP + """
@@ -120,6 +121,7 @@ END
     assert group.read("domains/carla/hello") == b"hello\n"
 
 
+@pytest.mark.long
 def test_a_line_of_commits_is_pushed_once_and_goes_on_offline(group: World) -> None:
     shell(group, group.alice, SET_UP + """
         for n in 1 2 3; do echo $n > domains/alice/$n && git add . && git commit -q -m "Number $n"; done

@@ -173,7 +173,7 @@ class Templates:
     def get(self, key: tuple[Any, ...], make: Callable[[World], Path]) -> Path:
         """The world (its directory) in which `make` made a host."""
         if key not in self.made:
-            path = self.directory / str(len(self.made))
+            path = self.directory / str(len(list(self.directory.iterdir())))  # a scene is made of hosts
             make(World(path, self))
             self.made[key] = path
         return self.made[key]
@@ -254,6 +254,22 @@ class World:
         _copy_host(template, self.path, name)
         self._hosts.append(self.path / f"{name}.git")
         return self._hosts[-1]
+
+    def begin(self, scene: Callable[[World], object]) -> None:
+        """Begin where `scene`, a function of a module, ends: it is played once, and its host copied for each test.
+
+        The clock goes on from there. Clones are not copied: whoever wants one makes it.
+        """
+
+        def play(world: World) -> Path:
+            scene(world)
+            (world.path / "clock").write_text(f"{world.now}")
+            return world.host
+
+        template = self.templates.get((scene,), play)
+        _copy_host(template, self.path, "common")
+        self._hosts.append(self.path / "common.git")
+        self.now = int((template / "clock").read_text())
 
     def serve(self, host: Path) -> None:
         """Let this repository be `host` from now on."""

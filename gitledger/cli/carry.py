@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
-from gitledger.cli import output
+from gitledger.cli import output, report
 from gitledger.cli.options import At, Json, place_here
 from gitledger.errors import LedgerError, Refused, Usage
 
 if TYPE_CHECKING:
     from gitledger.roles.carrier import For, Inspected, Record, Taken
-    from gitledger.roles.offering import Item
     from gitledger.roles.place import Place
 
 _TO: Final = ("consumer", "witness", "authority")
-_STYLES: Final = {"taken": output.GOOD, "there": output.DIM, "refused": output.BAD, "left": output.WAITS}
-_WORDS: Final = {"taken": "taken", "there": "there already", "refused": "refused", "left": "left alone"}
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The file on the stick: a Git bundle.")]
 
@@ -103,8 +100,8 @@ def take(file: File, as_json: Json = False, at: At = None) -> None:
     if done.refused:
         raise Refused(
             "carried-in-part",
-            f"{len(done.refused)} of {output.count(len(done.items), 'ref')} of it {_was(len(done.refused))} refused, "
-            "as said above",
+            f"{len(done.refused)} of {output.count(len(done.items), 'ref')} of it {report.was(len(done.refused))} "
+            "refused, as said above",
             "what was taken stays; the same file may be taken in again",
         )
 
@@ -142,21 +139,13 @@ def _show_taken(done: Taken) -> None:
 
     name, before, after = done.place.name, done.before, done.place.verified.number
     for item in done.items:
-        say_item(item)
+        report.say_item(item)
     if done.ahead is not None:
         output.note(
             (f"{done.ahead[0]} waits: ", output.WAITS),
             f"it is dated {output.when(done.ahead[1])}, more than a day ahead of this machine's clock",
         )
     say_newest(name, before, after)
-
-
-def say_item(item: Item, source: str = "") -> None:
-    """What became of a ref, and `source`, where that is another: the one that it comes from."""
-    origin = f"  from {source}" if source not in ("", item.ref) else ""
-    output.say((_WORDS[item.outcome], _STYLES[item.outcome]), f"  {item.ref}{origin}")
-    if item.said:
-        output.verbatim("\n".join(f"  {line}" for line in item.said.splitlines()), lambda line: output.DIM)
 
 
 def _show_inspected(file: Path, found: Inspected) -> None:
@@ -199,10 +188,6 @@ def _counted(refs: Iterable[str]) -> list[str]:
     return [output.count(number, one) for number, one in kinds if number]
 
 
-def _was(number: int) -> str:
-    return "was" if number == 1 else "were"
-
-
 def _from_json(record: Record | None) -> dict[str, object] | None:
     return None if record is None else {"place": record.place, "role": record.role, "snapshot": record.snapshot}
 
@@ -214,7 +199,7 @@ def _taken_json(done: Taken) -> dict[str, object]:
         "before": f"{name}@{done.before}",
         "after": done.place.verified.name,
         "ahead": {"snapshot": ahead[0], "time": output.iso(ahead[1])} if ahead else None,
-        "refs": [{"ref": item.ref, "outcome": item.outcome, "said": item.said} for item in done.items],
+        "refs": [report.item_json(item) for item in done.items],
     }
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gitledger.cli import output
-from gitledger.cli.carry import say_item
+from gitledger.cli import output, report
 from gitledger.cli.options import At, Json, place_here
 from gitledger.errors import Refused
 
@@ -48,24 +47,26 @@ def collect(
     if done.refused:
         raise Refused(
             "collected-in-part",
-            f"{len(done.refused)} of {output.count(len(done.items), 'ref')} {_was(len(done.refused))} refused, as said "
-            "above",
+            f"{len(done.refused)} of {output.count(len(done.items), 'ref')} {report.was(len(done.refused))} refused, "
+            "as said above",
             "what was taken stays; the rest is looked at again in the next run, and told no more",
         )
 
 
 def _show(done: Collected) -> None:
     for source, item in done.items[:_SHOWN]:
-        say_item(item, source)
+        report.say_item(item, source)
     if len(done.items) > _SHOWN:
         output.say(f"and {len(done.items) - _SHOWN} more: gitledger proposals")
     for reason, refs in sorted(done.left.items()):
         examples = ", ".join(refs[:_EXAMPLES]) + (", …" if len(refs) > _EXAMPLES else "")
         output.say(("left alone", output.WAITS), f"  {output.count(len(refs), 'ref')} {reason}: {examples}")
     if done.known:
-        output.say((f"{output.count(done.known, 'ref')} there {_was(done.known)} known before.", output.DIM))
+        output.say((f"{output.count(done.known, 'ref')} there {report.was(done.known)} known before.", output.DIM))
     if done.later:
-        output.note((f"{output.count(done.later, 'ref')} there {_was(done.later)} left to the next run.", output.WAITS))
+        output.note(
+            (f"{output.count(done.later, 'ref')} there {report.was(done.later)} left to the next run.", output.WAITS)
+        )
     if not (done.items or done.left or done.known or done.later):
         output.say("Nothing is there.")
     if done.place.role == "clone" and done.place.carried():
@@ -75,15 +76,9 @@ def _show(done: Collected) -> None:
         output.command("gitledger carry out FILE")
 
 
-def _was(number: int) -> str:
-    return "was" if number == 1 else "were"
-
-
 def _json(done: Collected) -> dict[str, object]:
     return {
-        "refs": [
-            {"from": source, "ref": item.ref, "outcome": item.outcome, "said": item.said} for source, item in done.items
-        ],
+        "refs": [{"from": source, **report.item_json(item)} for source, item in done.items],
         "left": [
             {"reason": reason, "count": len(refs), "refs": list(refs[:_EXAMPLES])}
             for reason, refs in sorted(done.left.items())

@@ -99,8 +99,9 @@ def fetch(
     where one was good, 1 where none was and one lied, 4 where all were stale or unreachable.
 
     --json: ledger, before, after, remote, stale (the remote's newest, or null), ahead {snapshot, time} or null,
-    queue {left, error}, remotes [{name, standing, snapshot, behind, error}], sent [{ref, outcome, said}]. With several
-    remotes the keys before `remotes` are origin's.
+    queue {left, of {domain: number}, error}, remotes [{name, standing, snapshot, behind, error}], sent [{ref, outcome,
+    said}]; `replaced` is what was kept here and gave way to another on the host. With several remotes the keys before
+    `remotes` are origin's.
     """
     from gitledger.roles import consumer
 
@@ -113,7 +114,7 @@ def fetch(
         return
     report = bring_in(place, name or next(iter(known), REMOTE))
     say_unknown_format(report.place)
-    sent = _deliver(report.place) if report.remote == REMOTE else ()
+    sent = (*report.replaced, *(_deliver(report.place) if report.remote == REMOTE else ()))
     if as_json:
         output.as_json(_report_json(report) | _sent_json(sent))
     else:
@@ -131,8 +132,9 @@ def status(key: Key = None, as_json: Json = False, at: At = None) -> None:
     --json: ledger, ledger_id, role, snapshot, witness {domain, key_id}, rotated, forks [{snapshot, said, here {hash,
     newest, witness, rotates_to}, there {the same}, remote, seen, evidence}], frozen {since, until} or null,
     rotations [{as of `rotations`, yours_missing, yours_to_seal}], quiet {seconds, grace, may_rotate} or null, pinned,
-    branch, key_id, domain, read_only, kept [ref], proposals [as of `proposals`], duty {as of `emit`, error} or null,
-    retired, remotes [{name, snapshot, stale, fetched}], mirrors [as of `mirror status`].
+    branch, key_id, domain, read_only, kept [ref], refused [{ref, rule}] (kept, and refused by the host),
+    proposals [as of `proposals`], duty {as of `emit`, error} or null, retired, remotes [{name, snapshot, stale,
+    fetched}], mirrors [as of `mirror status`].
     """
     from gitledger.cli import report
     from gitledger.roles import mirrors
@@ -294,7 +296,8 @@ def _fetch_all(place: Place, as_json: bool) -> None:
     done = bring_in_all(place)
     say_unknown_format(done.place)
     answered = any(one.remote == REMOTE and one.standing in ("good", "stale") for one in done.answers)
-    sent = _deliver(done.place) if answered else ()
+    replaced = [item for one in done.answers if one.report is not None for item in one.report.replaced]
+    sent = (*replaced, *(_deliver(done.place) if answered else ()))
     if as_json:
         output.as_json(_round_json(done) | _sent_json(sent))
     else:
@@ -317,7 +320,9 @@ def _deliver(place: Place) -> tuple[Item, ...]:
 
 
 def _sent_json(items: tuple[Item, ...]) -> dict[str, object]:
-    return {"sent": [{"ref": item.ref, "outcome": item.outcome, "said": item.said} for item in items]}
+    from gitledger.cli import report
+
+    return {"sent": [report.item_json(item) for item in items]}
 
 
 def _say_pinned(place: Place) -> None:
@@ -377,7 +382,12 @@ def _say_left(report: FetchReport) -> None:
             f"it is dated {output.when(seconds)}, more than a day ahead of this machine's clock{other}",
         )
     if report.left:
-        output.note(f"{output.count(report.left, 'ref')} of the queue at {report.remote} were too many and stay there")
+        whose = [f"{domain or 'others'} ({number:,})" for domain, number in report.left.items()]
+        more = f" and {len(whose) - 8} more" if len(whose) > 8 else ""
+        left = output.count(sum(report.left.values()), "ref")
+        output.note(
+            f"{left} of the queue at {report.remote} were too many and stay there: {', '.join(whose[:8])}{more}"
+        )
     if report.queue_error is not None:
         output.note(("The queue was not fetched: ", output.WAITS), str(report.queue_error))
 
@@ -391,7 +401,7 @@ def _report_json(report: FetchReport) -> dict[str, object]:
         "remote": report.remote,
         "stale": None if report.stale is None else f"{name}@{report.stale}",
         "ahead": {"snapshot": ahead[0], "time": output.iso(ahead[1])} if ahead else None,
-        "queue": {"left": report.left, "error": str(report.queue_error) if report.queue_error else None},
+        "queue": _queue_json(report),
         "remotes": [
             {
                 "name": report.remote,
@@ -404,6 +414,12 @@ def _report_json(report: FetchReport) -> dict[str, object]:
     }
 
 
+def _queue_json(report: FetchReport | None) -> dict[str, object]:
+    """What came of the queue; of all that is of no registered domain `of` has one number, under no name."""
+    left, error = (report.left, report.queue_error) if report else ({}, None)
+    return {"left": sum(left.values()), "of": dict(left), "error": str(error) if error else None}
+
+
 def _there(report: FetchReport) -> str | None:
     """The newest snapshot that the remote has on the verified line, by name."""
     if report.ahead is not None:
@@ -414,7 +430,6 @@ def _there(report: FetchReport) -> str | None:
 def _round_json(done: Round) -> dict[str, object]:
     first, name = done.answers[0], done.place.name
     stale, ahead = first.standing == "stale", first.report.ahead if first.report else None
-    queue_error = first.report.queue_error if first.report else None
     return {
         "ledger": name,
         "before": f"{name}@{done.before}",
@@ -422,10 +437,7 @@ def _round_json(done: Round) -> dict[str, object]:
         "remote": first.remote,
         "stale": f"{name}@{first.number}" if stale else None,
         "ahead": {"snapshot": ahead[0], "time": output.iso(ahead[1])} if ahead else None,
-        "queue": {
-            "left": first.report.left if first.report else 0,
-            "error": str(queue_error) if queue_error else None,
-        },
+        "queue": _queue_json(first.report),
         "remotes": answers_json(done),
     }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitledger.cli import output, standing
+from gitledger.cli import output, report, standing
 from gitledger.cli.options import REMOTE, At, Json, Key, Waiting, place_here, signer_for, waiting
 from gitledger.cli.standing import Standing
 from gitledger.errors import Usage
@@ -111,10 +111,22 @@ def proposals(as_json: Json = False, at: At = None) -> None:
 
 
 def withdraw(proposal: Waiting, key: Key = None, at: At = None) -> None:
-    """Take back a proposal of your domain."""
-    from gitledger.roles import proposer
+    """Take back a proposal of your domain.
+
+    What is kept here alone, because the host did not answer or refused it, is kept no more: a proposal with what was
+    kept for it, or an endorsement or a rotation by the ref that `gitledger status` names.
+    """
+    from gitledger.roles import proposer, sending
 
     place = place_here()
+    if gone := sending.forget(place, proposal, REMOTE):
+        for ref in gone:
+            output.say("Kept here no more: ", (ref.removeprefix("refs/"), output.HEAD))
+        output.say(
+            "What is committed on top of it would propose it again. Where it was carried out in a file, the host may "
+            "have it yet: then withdraw it once it is there."
+        )
+        return
     one = waiting(place, proposal)
     sent = proposer.withdraw(place, signer_for(place, key), one)
     output.say(f"Withdrawn: {one.oid[:12]} {one.summary}")
@@ -166,17 +178,19 @@ def say_sent(sent: Sent) -> None:
 
 def say_delivered(items: Sequence[Item]) -> None:
     """What became of that which had been kept here until the host answered."""
-    from gitledger.roles.sending import kept_as
-
     for item in items:
         name = item.ref.removeprefix("refs/").removeprefix("proposals/")
         if item.outcome == "taken":
             output.say(("Sent, as it was kept here: ", output.GOOD), name)
             continue
+        if item.outcome in ("replaced", "there"):
+            output.note((f"Kept here no more: {name}", output.WAITS))
+            report.say_why(item)
+            continue
         output.note((f"Kept here, and refused by the host: {name}", output.BAD))
-        output.verbatim("\n".join(f"  {line}" for line in item.said.splitlines()), lambda line: output.DIM)
+        report.say_why(item)
         output.say("To keep it no more:")
-        output.command(f"git update-ref -d {kept_as(item.ref)}")
+        output.command(f"gitledger withdraw {name}")
 
 
 def sent_json(sent: Sent) -> dict[str, object]:

@@ -13,12 +13,50 @@ if TYPE_CHECKING:
     from gitledger.ledger import Snapshot
     from gitledger.roles.foreign import KnownFork
     from gitledger.roles.mirrors import Standing as Mirrored
+    from gitledger.roles.offering import Item
     from gitledger.roles.status import Duty, Offered, Own, Quiet, Status, Turn
     from gitledger.roles.witness import Plan
     from gitledger.rules.queue import Verdict
     from gitledger.rules.rotations import Drafted
 
 _SHORT: Final = 12
+_STYLES: Final = {
+    "taken": output.GOOD,
+    "there": output.DIM,
+    "refused": output.BAD,
+    "left": output.WAITS,
+    "replaced": output.WAITS,
+}
+_WORDS: Final = {
+    "taken": "taken",
+    "there": "there already",
+    "refused": "refused",
+    "left": "left alone",
+    "replaced": "replaced",
+}
+
+
+def say_item(item: Item, source: str = "") -> None:
+    """What became of a ref, and `source`, where that is another: the one that it comes from."""
+    origin = f"  from {source}" if source not in ("", item.ref) else ""
+    output.say((_WORDS[item.outcome], _STYLES[item.outcome]), f"  {item.ref}{origin}")
+    say_why(item)
+
+
+def say_why(item: Item) -> None:
+    """Why, or what the host said, line by line; nothing where nothing was said."""
+    if item.said:
+        output.verbatim("\n".join(f"  {line}" for line in item.said.splitlines()), lambda line: output.DIM)
+
+
+def was(number: int) -> str:
+    """The verb of so many that something was done to."""
+    return "was" if number == 1 else "were"
+
+
+def item_json(item: Item) -> dict[str, object]:
+    """What became of a ref, for programs."""
+    return {"ref": item.ref, "outcome": item.outcome, "said": item.said}
 
 
 def print_status(said: Status) -> None:
@@ -34,6 +72,10 @@ def print_status(said: Status) -> None:
         named = ", ".join(ref.removeprefix("refs/").removeprefix("proposals/") for ref in said.kept)
         output.say(("Kept here until the host answers: ", output.WAITS), named)
         output.command("gitledger fetch   (sends it)")
+    for ref, rule in sorted(said.refused.items()):
+        name = ref.removeprefix("refs/").removeprefix("proposals/")
+        output.say(("Kept here, and refused by the host: ", output.BAD), f"{name} [{rule}]. To keep it no more:")
+        output.command(f"gitledger withdraw {name}")
     if said.read_only:
         output.say("No key is at hand, so this is read-only. To choose one:")
         output.command("git config user.signingkey ~/.ssh/id_ed25519.pub; git config gpg.format ssh")
@@ -74,6 +116,7 @@ def status_json(said: Status, anchor: str) -> dict[str, object]:
         "domain": said.domain or None,
         "read_only": said.read_only,
         "kept": list(said.kept),
+        "refused": [{"ref": ref, "rule": rule} for ref, rule in sorted(said.refused.items())],
         "proposals": [_own(said.name, one).as_json() for one in said.own],
         "duty": _duty_json(said.name, said.duty),
         "retired": said.retired,
@@ -399,17 +442,18 @@ def print_mirror(ledger: str, one: Mirrored) -> None:
         output.say((f"Mirror {name} lacks {' and '.join(behind)}: ", output.WAITS), f"it has {number}{tags}.")
     else:
         output.say((f"Mirror {name} has {number}{tags}.", output.DIM))
-    if reached.error:
-        tries = output.count(reached.tries, "try", "tries")
-        output.say((reached.error, output.BAD), indent=2)
-        when = output.when(reached.next)
-        output.say(f"{tries}; again after {when}, with the next push to this host, or now:", indent=2)
+    error, tries, after = reached.failed
+    if error:
+        output.say((error, output.BAD), indent=2)
+        counted, when = output.count(tries, "try", "tries"), output.when(after)
+        output.say(f"{counted}; again after {when}, with the next push to this host, or now:", indent=2)
         output.command(f"gitledger mirror push {name}", indent=4)
 
 
 def mirror_json(ledger: str, one: Mirrored) -> dict[str, object]:
     """A mirror of the host, for programs."""
     reached = one.reached
+    error, tries, after = reached.failed
     return {
         "name": one.mirror.name,
         "url": one.mirror.shown,
@@ -417,9 +461,9 @@ def mirror_json(ledger: str, one: Mirrored) -> dict[str, object]:
         "behind": one.lag,
         "tags": reached.tags if one.mirror.tags else None,
         "tags_behind": one.tags_lag,
-        "error": reached.error or None,
-        "tries": reached.tries,
-        "next": output.iso(reached.next) if reached.next else None,
+        "error": error or None,
+        "tries": tries,
+        "next": output.iso(after) if after else None,
         "tried": output.iso(reached.seconds) if reached.seconds else None,
     }
 

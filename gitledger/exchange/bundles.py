@@ -16,6 +16,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -41,7 +42,7 @@ BUNDLE_SECONDS: Final = 1800
 _SIGNATURES: Final = {b"# v2 git bundle\n": 2, b"# v3 git bundle\n": 3}
 _SHA1: Final = "@object-format=sha1"
 _BUILDS_ON = re.compile(r"-([0-9a-f]{40})(?: (.*))?")
-_HOLDS = re.compile(r"([0-9a-f]{40}) (HEAD|refs/[^\x00-\x20\x7f~^:?*\[\\]+)")
+_HOLDS = re.compile(r"([0-9a-f]{40}) (HEAD|refs/(?:[^\x00-\x20\x7f~^:?*\[\\]|\\x[89a-f][0-9a-f])+)")
 _NO_REF = re.compile(r"//|/\.|\.\.|@\{|\.lock(/|$)|[/.]$")
 _AGAIN: Final = "have it carried again, on another stick if need be"
 
@@ -82,7 +83,7 @@ def write(
     Refused (`file-taken`) where there is a file that is no bundle, Failed.
     """
     _must_be_free(path)
-    draft = path.with_name(f"{path.name}.new")
+    draft = path.with_name(_draft_name(directory))
     with quarantine.opened(directory, own) as store:
         refs = {**refs, **{ref: store.write("blob", text) for ref, text in notes.items()}}
         store.update([(ref, oid, None) for ref, oid in refs.items()])
@@ -108,6 +109,11 @@ def write(
     finally:
         os.close(at)
     return header
+
+
+def _draft_name(directory: Path) -> str:
+    """What a bundle is called until it is whole: as no file of anybody, and again so after a run that was killed."""
+    return f".gitledger-{sha256(os.fsencode(directory.resolve())).hexdigest()[:32]}.new"
 
 
 @contextmanager
@@ -183,10 +189,7 @@ def _line(file: BinaryIO) -> str:
     raw = file.readline(BUNDLE_LINE + 1)
     if len(raw) > BUNDLE_LINE:
         raise Refused("bundle-line", f"its header has a line of more than {BUNDLE_LINE:,} bytes", _AGAIN)
-    try:
-        line = raw.decode()
-    except UnicodeDecodeError:
-        raise Malformed("bundle-header", "its header is not in UTF-8", _AGAIN) from None
+    line = raw.decode(errors="backslashreplace")  # what is not in UTF-8 stays readable: no ref has a backslash
     if not line.endswith("\n"):
         raise Malformed("bundle-header", "it ends in the middle of its header", _AGAIN)
     return line[:-1]

@@ -58,6 +58,8 @@ HOST_CONFIG: Final[tuple[Pair, ...]] = (
     ("pack.windowMemory", "256m"),
     # What is said besides refs and objects is kept in memory, however much it is, and nobody reads it.
     ("receive.advertisePushOptions", "false"),
+    # git would ask a hook that is not there for these refs, and refuse them all.
+    ("receive.procReceiveRefs", None),
     # A witness publishes many snapshots at once or none.
     ("receive.advertiseAtomic", "true"),
     # What gitledger keeps for itself is nobody else's; 20,000 tags would cost every push 1.35 MB.
@@ -182,6 +184,10 @@ def check(git_dir: Path, *, role: Role, name: str, remote: str = "origin", pushe
     """
     git_dir = _repository(git_dir, role)
     mend = f"run: gitledger hooks install {shlex.quote(str(git_dir))}"
+    taken = [shlex.quote(str(path)) for hook in _HOOKS[role] if _taken(path := git_dir / "hooks" / hook)]
+    if taken:
+        aside = shlex.quote(str(git_dir / "hooks" / "aside"))
+        mend = mend.replace("run: ", f"run: mkdir -p {aside} && mv {' '.join(taken)} {aside}/ && ")
     problems = [f"hooks/{hook} {what}; {mend}" for hook, what in _wrong_hooks(git_dir, role, name)]
     pairs = HOST_CONFIG if role == "host" else clone_config(name, remote)
     for said, _, _ in unmet(git_dir, (*pairs, *pushes, ("core.hooksPath", str(git_dir / "hooks")))):
@@ -198,10 +204,14 @@ def unmet(git_dir: Path, pairs: Iterable[Pair]) -> Iterator[tuple[str, str, list
             yield f"{key} is {_spoken(found)} and should be {_spoken(values)}", key, values
 
 
-def pythons(git_dir: Path, role: Role) -> set[str]:
-    """The Pythons that run the hooks which are installed, by their paths."""
-    texts = (_text(git_dir / "hooks" / hook) for hook in _HOOKS[role])
-    return {python for text in texts if (python := _python_of(text))}
+def pythons(git_dir: Path, *, role: Role, name: str) -> set[str]:
+    """The Pythons that run the hooks which are installed, by their paths; arguments as in `install_hooks`.
+
+    Of a hook whose text is another than ours, whatever it names is none.
+    """
+    texts = {hook: _text(git_dir / "hooks" / hook) for hook in _HOOKS[role]}
+    named = {hook: _python_of(text) for hook, text in texts.items()}
+    return {python for hook, python in named.items() if python and texts[hook] == _stub(hook, role, name, python)}
 
 
 def configure(git_dir: Path, pairs: Iterable[Pair]) -> None:
@@ -283,12 +293,20 @@ def _stub(hook: str, role: Role, name: str, python: str) -> str:
 
 def _check_free(path: Path) -> None:
     """Raise Refused where a hook stands that gitledger did not write."""
-    if path.is_symlink() or (path.exists() and b"# gitledger " not in path.read_bytes()):
+    if _taken(path):
+        aside = f"{shlex.quote(str(path))} {shlex.quote(f'{path}.aside')}"
         raise Refused(
             "hook-taken",
             f"{path} is a hook of another program",
-            f"Move it away, then run: gitledger hooks install {shlex.quote(str(path.parent.parent))}",
+            f"mv {aside}\ngitledger hooks install {shlex.quote(str(path.parent.parent))}",
         )
+
+
+def _taken(path: Path) -> bool:
+    """Whether there is something where a hook goes that gitledger did not write."""
+    if path.is_symlink() or not path.exists():
+        return path.is_symlink()
+    return not path.is_file() or b"# gitledger " not in path.read_bytes()
 
 
 def _wrong_hooks(git_dir: Path, role: Role, name: str) -> Iterator[tuple[str, str]]:
@@ -296,7 +314,7 @@ def _wrong_hooks(git_dir: Path, role: Role, name: str) -> Iterator[tuple[str, st
     for hook in _HOOKS[role]:
         path = git_dir / "hooks" / hook
         if not path.is_file():
-            yield hook, "is missing"
+            yield hook, "is no file" if path.is_symlink() or path.exists() else "is missing"
             continue
         text = _text(path)
         python = _python_of(text)

@@ -7,6 +7,7 @@ left there goes with the next.
 from __future__ import annotations
 
 import fcntl
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gitledger.errors import Refused
+from gitledger.errors import Failed, Refused
 from gitledger.objects import soundness
 from gitledger.objects.store import Store
 
@@ -43,26 +44,30 @@ class Quarantine(Store):
 class Beside(Quarantine):
     """Our repository, with its configuration, where what is `inside` a quarantine can be read besides its own objects.
 
-    No ref is written by it, and what the git program writes of objects goes to the quarantine.
+    No ref is written by it, and what the git program writes of objects goes to the quarantine, `arriving`.
     """
 
     def __init__(self, own: Store, inside: Quarantine) -> None:
-        super().__init__(own.git_dir, own.work_tree, writable=False, quarantine=inside.git_dir / "objects")
+        self.arriving = inside.git_dir / "objects"
+        super().__init__(own.git_dir, own.work_tree, writable=False, quarantine=self.arriving)
 
     def environment(self) -> dict[str, str]:
-        inside, own = str(self._object_dirs[0]), str(self._object_dirs[-1])
-        return super().environment() | {"GIT_OBJECT_DIRECTORY": inside, "GIT_ALTERNATE_OBJECT_DIRECTORIES": own}
+        own = str(self.common_dir / "objects")
+        arriving = {"GIT_OBJECT_DIRECTORY": str(self.arriving), "GIT_ALTERNATE_OBJECT_DIRECTORIES": own}
+        return super().environment() | arriving
 
 
 @contextmanager
 def opened(directory: Path, own: Store | None) -> Iterator[Quarantine]:
     """A bare repository of its own below `directory`, which borrows the objects of `own`, for as long as the block.
 
-    Raises Refused (`being-carried`) where another run has it.
+    Raises Refused (`being-carried`) where another run has it, Failed (`cannot-write`).
     """
-    directory.mkdir(parents=True, exist_ok=True)
     where = directory / _DIRECTORY
-    with (directory / f"{_DIRECTORY}.lock").open("w") as lock:
+    with _written(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / f"{_DIRECTORY}.lock").open("w")
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -71,12 +76,27 @@ def opened(directory: Path, own: Store | None) -> Iterator[Quarantine]:
             ) from None
         shutil.rmtree(where, ignore_errors=True)  # what a run that was killed has left
         try:
-            for below in ("objects/info", "objects/pack", "refs"):
-                (where / below).mkdir(parents=True)
-            (where / "HEAD").write_text("ref: refs/heads/unborn\n")
-            (where / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
-            if own is not None:
-                (where / "objects/info/alternates").write_text(f"{own.common_dir / 'objects'}\n")
+            with _written(directory):
+                _make(where, own)
             yield Quarantine(where, None)
         finally:
             shutil.rmtree(where, ignore_errors=True)
+
+
+def _make(where: Path, own: Store | None) -> None:
+    for below in ("objects/info", "objects/pack", "refs"):
+        (where / below).mkdir(parents=True)
+    (where / "HEAD").write_text("ref: refs/heads/unborn\n")
+    (where / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
+    if own is not None:
+        (where / "objects/info/alternates").write_text(f"{own.common_dir / 'objects'}\n")
+
+
+@contextmanager
+def _written(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        named = shlex.quote(str(directory))
+        mend = f"df -h {named}   (is there room?)\nls -ld {named}   (may you write there?)"
+        raise Failed("cannot-write", f"{directory} can't be written: {error.strerror}", mend) from None

@@ -20,6 +20,7 @@ from typing import Final
 
 from gitledger.errors import Failed, LedgerError, Refused, Unreachable, Unsound, Usage
 from gitledger.exchange import watched
+from gitledger.exchange.quarantine import Beside
 from gitledger.exchange.watched import Ended
 from gitledger.objects.store import Store
 
@@ -34,6 +35,7 @@ Watch = Callable[[str], None]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ADVERTISED = re.compile(r"([0-9a-f]{40})\t(HEAD|refs/[!-~]+)")
+_LISTED = re.compile(r"([0-9a-f]{40})\t(refs/[^\x00-\x20\x7f]+)")
 _SYMBOLIC = re.compile(r"ref: (\S+)\t(\S+)")
 _LEFT_SECONDS: Final = 3600
 """What arrived half and is older was left by a run that was killed."""
@@ -56,6 +58,15 @@ _ROOM: Final = "Make room on the disk, then again. May you write there?"
 _NO_ROOM: Final = ("No space left", "unable to write", "unable to create temporary", "Disk quota exceeded")
 _NO_CAUSE: Final = ("warning:", "invalid index-pack output", "index-pack failed", "unpack-objects failed", "From ")
 _CUT_OFF: Final = ("early EOF", "hung up", "unexpected disconnect", "Connection reset", "transfer closed", "RPC failed")
+_NO_RIGHT: Final = re.compile(
+    r"service not enabled|access denied or repository not exported|returned error: 40[13]|Authentication failed"
+    r"|could not read Username|[Pp]ermission (to \S+ )?denied|DENIED by|read.only|not allowed to push"
+)
+"""What git and the servers in use say to who may not push."""
+
+_NO_PUSH: Final = (
+    "May you push there? Ask whoever runs it, or name an address that takes pushes: git remote set-url --push NAME URL"
+)
 _OTHER: Final = "Fetch from another mirror, and tell whoever runs this one."
 
 
@@ -127,10 +138,8 @@ def fetch(store: Store, remote: str, refs: Mapping[str, str], *, into: str, watc
     asked = "".join(f"+{ref}:{here}\n" for here, ref in missing.items()).encode()
     how = "--quiet" if watch is None else "--progress"
     with _nothing_left(store):
-        done = _run(store, (*_FETCH, how, "--", remote), asked, watch=watch)
-        if done.status and _largest(store) >= watched.file_bytes():  # git does not say that the system ended it
-            done = replace(done, too_much=f"it sends more than {watched.file_bytes():,} bytes")
-        _must_have_come(remote, done)
+        objects = store.common_dir / "objects"
+        _must_have_come(remote, _transfer(store, (*_FETCH, how, "--", remote), asked, objects, watch=watch))
     store.sound()
     now = store.refs(into)
     # Git leaves out what would bring a shallow boundary, says so in a warning, and calls it a success.
@@ -141,23 +150,29 @@ def fetch(store: Store, remote: str, refs: Mapping[str, str], *, into: str, watc
 def listed(store: Store, remote: str, hear: Callable[[str, str], None], *patterns: str) -> None:
     """Call `hear` with name and object id of each ref of the remote that matches a pattern of `git ls-remote`.
 
-    They are as many as the remote likes: who hears them keeps what is bounded. Raises Unreachable, Refused.
+    They are as many as the remote likes: who hears them keeps what is bounded. A name that is not in UTF-8 has U+FFFD
+    where it is not, and can't be asked for. Raises Unreachable, Refused.
     """
 
     def split(line: str) -> None:
-        if match := _ADVERTISED.fullmatch(line):
+        if match := _LISTED.fullmatch(line):
             hear(match[2], match[1])
 
     _ls_remote(store, remote, split, *patterns)
 
 
-def bring(store: Store, remote: str, refs: Iterable[str], *, seconds: float) -> None:
-    """Fetch what `refs`, full names at the remote, hold into the objects of `store`, a quarantine; no ref is set.
+def bring(store: Beside, remote: str, refs: Iterable[str], *, seconds: float, most: int) -> None:
+    """Fetch what `refs`, full names at the remote, hold into the quarantine of `store`; no ref is set.
 
-    It may take so many `seconds`. Raises what `fetch` raises. What the remote cut off is not there afterwards.
+    It may take so many `seconds` and bring at `most` so many bytes. Raises what `fetch` raises. What the remote cut off
+    is not there afterwards.
     """
     asked = "".join(f"{ref}\n" for ref in refs).encode()
-    _must_have_come(remote, _run(store, (*_ONE_PACK, *_FETCH, "--quiet", "--", remote), asked, seconds=seconds))
+    arguments = (*_ONE_PACK, *_FETCH, "--quiet", "--", remote)
+    try:
+        _must_have_come(remote, _transfer(store, arguments, asked, store.arriving, seconds=seconds, most=most))
+    finally:
+        _remove(_halves(store.arriving))
 
 
 def fetch_alone(store: Store, remote: str, ref: str, *, into: str) -> bytes:
@@ -187,7 +202,7 @@ def push(
 
     `force` also replaces what is no ancestor. It may take so many `seconds` (None: as long as something moves). Raises
     Refused (`refused-by-remote`) with the words of the remote as its mend, Refused (`remote-moved`) where a ref there
-    is ahead, Unreachable where there is no answer.
+    is ahead, Unreachable where there is no answer, or it lets nobody push, or not this user (`no-right-to-push`).
     """
     specs = [f"{'+' if force else ''}{oid}:{ref}" for ref, oid in refs.items()]
     atomically = ("--atomic",) if atomic else ()
@@ -202,7 +217,7 @@ def push(
         raise _not_pushed(refused, said)
     _must_have_ended(remote, done)
     if done.status:
-        raise _unreachable(remote, [line for line in lines if not line.startswith("remote:")] + said)
+        raise _not_let(remote, [line for line in lines if not line.startswith("remote:")] + said)
     return PushResult("\n".join(said), {ref: why for ref, (_, why) in status.items()})
 
 
@@ -228,6 +243,7 @@ def _run(
     hear: watched.Hear = len,
     watch: Watch | None = None,
     seconds: float | None = None,
+    most: int = watched.ARRIVING_BYTES,
 ) -> Ended:
     """Run git, watched; its progress goes to `watch`, line by line, as it comes."""
 
@@ -237,7 +253,27 @@ def _run(
         watch(line.decode(errors="replace").strip())
         return True
 
-    return watched.run(store, arguments, given=given, hear=hear, watch=is_progress, env=_manners(), seconds=seconds)
+    return watched.run(
+        store, arguments, given=given, hear=hear, watch=is_progress, env=_manners(), seconds=seconds, most=most
+    )
+
+
+def _transfer(
+    store: Store,
+    arguments: tuple[str, ...],
+    asked: bytes,
+    objects: Path,
+    *,
+    watch: Watch | None = None,
+    seconds: float | None = None,
+    most: int = watched.ARRIVING_BYTES,
+) -> Ended:
+    """Run a git that writes what arrives below `objects`, at `most` so many bytes of it."""
+    done = _run(store, arguments, asked, watch=watch, seconds=seconds, most=most)
+    held = watched.file_bytes(most)
+    if done.status and _largest(objects) >= held:  # git does not say that the system ended it
+        return replace(done, too_much=f"it sends more than {held:,} bytes")
+    return done
 
 
 def _ls_remote(store: Store, remote: str, hear: Callable[[str], None], *patterns: str) -> None:
@@ -257,19 +293,20 @@ def _nothing_left(store: Store) -> Iterator[None]:
 
     Nothing of a file says whose it is: it goes where no other gitledger is fetching, and was not there before.
     """
-    where = store.common_dir / "objects" / "pack"
+    objects = store.common_dir / "objects"
+    where = objects / "pack"
     where.mkdir(exist_ok=True)
     lock = os.open(where, os.O_RDONLY)
     try:
         if _held(lock, fcntl.LOCK_EX):
-            _remove([half for half in _halves(store) if time.time() - _changed(half) > _LEFT_SECONDS])
+            _remove([half for half in _halves(objects) if time.time() - _changed(half) > _LEFT_SECONDS])
         _held(lock, fcntl.LOCK_SH)
-        before = set(_halves(store))
+        before = set(_halves(objects))
         try:
             yield
         except BaseException:
             if _held(lock, fcntl.LOCK_EX):
-                _remove([half for half in _halves(store) if half not in before])
+                _remove([half for half in _halves(objects) if half not in before])
             raise
     finally:
         os.close(lock)
@@ -283,9 +320,8 @@ def _held(lock: int, how: int) -> bool:
     return False
 
 
-def _halves(store: Store) -> list[Path]:
+def _halves(objects: Path) -> list[Path]:
     """What git writes objects to until they are whole, and what says that a pack is being fetched."""
-    objects = store.common_dir / "objects"
     keeps = [keep for keep in objects.glob("pack/pack-*.keep") if _text(keep).startswith(b"fetch-pack ")]
     return [*objects.glob("pack/tmp_*"), *objects.glob("??/tmp_obj_*"), *keeps]
 
@@ -296,10 +332,10 @@ def _text(path: Path) -> bytes:
     return b""
 
 
-def _largest(store: Store) -> int:
+def _largest(objects: Path) -> int:
     """How many bytes the largest of what has arrived half has."""
     sizes = [0]
-    for half in _halves(store):
+    for half in _halves(objects):
         with suppress(OSError):
             sizes.append(half.stat().st_size)
     return max(sizes)
@@ -326,6 +362,16 @@ def _manners() -> dict[str, str]:
 def _unreachable(remote: str, said: list[str]) -> Unreachable:
     told = [line.removeprefix("fatal: ").removeprefix("error: ").rstrip(".") for line in said]
     return Unreachable("unreachable", f"{remote} does not answer: {'; '.join(told[:2]) or 'git says nothing'}", _REACH)
+
+
+def _not_let(remote: str, said: list[str]) -> Unreachable:
+    """Why a push did not get as far as to be decided."""
+    error = _unreachable(remote, said)
+    why = next((line for line in said if _NO_RIGHT.search(line)), None)
+    if why is None:
+        return error
+    told = why.removeprefix("fatal: ").removeprefix("error: ").rstrip(".")
+    return Unreachable("no-right-to-push", f"{remote} lets nobody push, or not you: {told}", _NO_PUSH)
 
 
 def _must_have_ended(remote: str, done: Ended) -> None:
@@ -362,7 +408,8 @@ def _not_fetched(remote: str, said: list[str]) -> LedgerError:
 def _not_pushed(refused: Mapping[str, str], said: list[str]) -> LedgerError:
     ref, why = next(((ref, why) for ref, why in refused.items() if "atomic" not in why), next(iter(refused.items())))
     if said:
-        return Refused("refused-by-remote", f"{ref} is refused there", "\n".join(said))
+        told = said if "hook declined" in why else [f"{why}:", *said]  # else git refuses what hooks may have let pass
+        return Refused("refused-by-remote", f"{ref} is refused there", "\n".join(told))
     if "fetch first" in why or "non-fast-forward" in why or "stale info" in why:
         return Refused("remote-moved", f"{ref} has moved there: {why}", "gitledger fetch, then again")
     return Failed("not-pushed", f"{ref} could not be set there: {why}", _REACH)

@@ -78,17 +78,19 @@ def run(
     watch: Callable[[bytes], bool] | None = None,
     env: Mapping[str, str] | None = None,
     seconds: float | None = None,
+    most: int = ARRIVING_BYTES,
 ) -> Ended:
     """Run git with `given` as its input; `hear` is called with each line of its output, `watch` with what it says.
 
     A line of which `watch` says that it is dealt with is not in `said`. Git ends with all that it has started, whatever
-    these raise. `seconds` is how long it may take at most (None: as long as something moves). Raises Failed (`no-git`).
+    these raise. `seconds` is how long it may take at most (None: as long as something moves), `most` how many bytes a
+    file may have that it writes. Raises Failed (`no-git`).
     """
     with tempfile.TemporaryFile() as asked:
         asked.write(given)
         asked.seek(0)
         process = subprocess.Popen(
-            limited(*arguments),
+            limited(*arguments, most=most),
             cwd=store.work_tree or store.git_dir,
             env={**store.environment(), **(env or {})},
             stdin=asked,
@@ -221,19 +223,15 @@ class _Watched:
                 self.work[pid] = (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def limited(*arguments: str) -> list[str]:
+def limited(*arguments: str, most: int = ARRIVING_BYTES) -> list[str]:
     """The command that runs git with these arguments, held by the system to what one transfer may bring and take."""
-    return ["sh", "-c", _LIMITED, "git", *_limits(), *arguments]
+    memory = _least(resource.RLIMIT_DATA, MEMORY_BYTES)
+    return ["sh", "-c", _LIMITED, "git", str(file_bytes(most) // 512), str(memory // 1024), *arguments]
 
 
-def file_bytes() -> int:
-    """How many bytes a file that git writes has at most: what arrives, and never more than holds here already."""
-    return _least(resource.RLIMIT_FSIZE, ARRIVING_BYTES) // 512 * 512
-
-
-def _limits() -> tuple[str, str]:
-    """What `ulimit` is given."""
-    return str(file_bytes() // 512), str(_least(resource.RLIMIT_DATA, MEMORY_BYTES) // 1024)
+def file_bytes(most: int) -> int:
+    """How many bytes a file that git writes has, held to `most`, and never more than holds here already."""
+    return _least(resource.RLIMIT_FSIZE, min(most, ARRIVING_BYTES)) // 512 * 512
 
 
 def _least(kind: int, most: int) -> int:

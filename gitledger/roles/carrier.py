@@ -8,13 +8,13 @@ itself, through its hooks, each thing on its own; a clone climbs from what is ve
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 
@@ -22,14 +22,15 @@ import msgspec
 
 from gitledger.documents import subset
 from gitledger.documents.names import SnapshotName, check_digest
-from gitledger.errors import LedgerError, Malformed, Refused, about
+from gitledger.errors import Fork, LedgerError, Malformed, Refused, about
 from gitledger.exchange import bundles
 from gitledger.exchange.bundles import Carried
 from gitledger.objects.codec import Commit, digest
 from gitledger.objects.store import Store
-from gitledger.roles import consumer, foreign, sending, taking, upkeep
+from gitledger.roles import ascent, consumer, foreign, sending, taking, upkeep
+from gitledger.roles.notes import CARRIERS, Carriers
 from gitledger.roles.offering import Item
-from gitledger.roles.place import CARRIED, Place, Progress, silent, write_durably
+from gitledger.roles.place import CARRIED, Place, Progress, silent
 from gitledger.rules.entry import Entry
 from gitledger.rules.line import Row
 
@@ -38,7 +39,9 @@ For = Literal["consumer", "witness", "authority"]
 PLACES: Final = 64
 """Of how many other places it is remembered what they told; the one that was heard of least lately gives way."""
 
-_NOTED: Final = "carried.json"
+INSPECTED_COMMITS: Final = 100_000
+"""How many commits of a bundle `inspect` looks into for names, those of all its refs together."""
+
 _RECORD: Final = "refs/gitledger/carrier/"
 _RECORD_REF = re.compile(rf"{_RECORD}([0-9a-f]{{16}})")
 _RECORD_BYTES: Final = 4096
@@ -165,7 +168,7 @@ def out(place: Place, path: Path, now: int, *, to: For | None = None, since: str
 def _told(place: Place) -> Row | None:
     """The least snapshot of our line that another place told us it has; None where nobody did."""
     newest, rows = place.verified, []
-    for number, hash_ in _noted(place)[1].values():
+    for number, hash_ in _noted(place).others.values():
         row = newest.state.line.row(place.store, min(number, newest.number))
         if number > newest.number or digest(place.store.read(row.snapshot, "commit")) == hash_:
             rows.append(row)
@@ -179,12 +182,11 @@ def take(place: Place, path: Path, now: int, *, progress: Progress = silent) -> 
     """Take in the bundle at `path`, at `now`, in seconds; what of it is refused keeps nothing else away.
 
     Raises what `bundles.quarantined` raises, Refused (`other-ledger`), Malformed (`bundle-header`) before anything is
-    taken. In a clone, raises for a line that does not lead on from what is verified what `consumer.fetch` raises.
+    taken; Fork, which is kept with its evidence. In a clone, raises for a line that does not lead on from what is
+    verified what `consumer.fetch` raises.
     """
     before = place.verified.number
-    place.store.clear_stale_locks()
-    if place.role == "clone":
-        consumer.settle(place)
+    taking.prepare(place)
     with bundles.quarantined(path, place.store, place.directory) as carried:
         with about(str(path)):
             record = _read_record(carried)
@@ -212,13 +214,29 @@ def _follow(
 ) -> tuple[list[Item], tuple[str, int] | None]:
     """Take the snapshots that are in quarantine: a host by a push, a clone as in a fetch."""
     tip = carried.refs.get(place.branch)
-    known = None if tip is None else _known_tip(place, carried, tip)
-    if tip is None or known is not None:
-        return [known] if known else [], None
+    view = Place(carried.objects, place.role, place.anchor, place.name)
+    if tip is None or not taking.brings_snapshots(view, tip):
+        return [], None
+    known = _known_tip(place, carried, tip)
+    if known is not None:
+        return [known], None
     if place.role == "host":
-        return [taking.push_snapshots(place, carried, tip)], None
+        return [_push(place, carried, tip, named, now=now, progress=progress)], None
     ahead = _climb(place, carried, tip, named, now=now, progress=progress)
     return [Item(place.branch, "left" if ahead else "taken", "it waits" if ahead else "")], ahead
+
+
+def _push(place: Place, carried: Carried, tip: str, named: str, *, now: int, progress: Progress) -> Item:
+    """Push the snapshots to the host, whose branch a fork never moves: it is seen and kept as in a clone."""
+    try:
+        if ascent.Path(carried.objects, tip, place.verified.oid).led:
+            return taking.push_snapshots(place, carried, tip)
+        _climb(place, carried, tip, named, now=now, progress=progress)
+    except Fork:
+        raise
+    except LedgerError as error:
+        return Item(place.branch, "refused", f"{error}", tip)
+    return Item(place.branch, "left", "it waits", tip)
 
 
 def _climb(
@@ -231,7 +249,8 @@ def _climb(
         ahead = foreign.follow(place, tip, named, progress=progress, now=now)
     finally:
         place.store.update([(landed, None, None)])
-        consumer.settle(Place.of(place.store))
+        if place.role == "clone":
+            consumer.settle(Place.of(place.store))
     return (ahead.name, ahead.seconds) if ahead else None
 
 
@@ -258,16 +277,17 @@ def inspect(path: Path, place: Place | None) -> Inspected:
     with bundles.opened(path) as (_, header):
         pass
     try:
-        with tempfile.TemporaryDirectory() as where:
-            own, directory = (None, Path(where)) if place is None else (place.store, place.directory)
-            with bundles.quarantined(path, own, directory) as carried:
-                return _inspected(header, carried)
+        with (
+            tempfile.TemporaryDirectory() as where,  # nothing is written here, and who can only read may look
+            bundles.quarantined(path, place.store if place else None, Path(where)) as carried,
+        ):
+            return _inspected(header, carried)
     except LedgerError as error:
         return _inspected(header, None, error)
 
 
 def _inspected(header: bundles.Header, carried: Carried | None, unread: LedgerError | None = None) -> Inspected:
-    objects = None if carried is None else carried.objects
+    names = _Names(None if carried is None else carried.objects, header)
     record = None
     try:
         record = None if carried is None else _read_record(carried)
@@ -278,11 +298,11 @@ def _inspected(header: bundles.Header, carried: Carried | None, unread: LedgerEr
     below: dict[str, list[str]] = {one: [] for one in ("endorsements", "rotations", "refusals", "")}
     for ref, oid in header.refs.items():
         _, kind, *_ = (*ref.split("/"), "")
-        span = _span(objects, oid, header) if kind == "heads" else None
+        span = names.span(oid) if kind == "heads" else None
         if span is not None:
             snapshots = span
         elif kind in ("heads", "proposals"):
-            proposals[ref] = _summaries(objects, oid, header)
+            proposals[ref] = names.summaries(oid)
         elif not _RECORD_REF.fullmatch(ref):
             below[kind if kind in below else ""].append(ref)
     return Inspected(
@@ -294,45 +314,55 @@ def _inspected(header: bundles.Header, carried: Carried | None, unread: LedgerEr
         tuple(below["rotations"]),
         tuple(below["refusals"]),
         tuple(below[""]),
-        unread,
+        unread or names.cut,
     )
 
 
-def _span(objects: Store | None, tip: str, header: bundles.Header) -> tuple[str, str] | None:
-    """The first and the last snapshot that `tip` brings, as they say of themselves; None where it is none."""
-    names = []
-    for commit in _down(objects, tip, header):
-        try:
-            names.append(Entry.parse(commit.message).snapshot)
-        except Malformed:
-            break
-    return (names[-1], names[0]) if names else None
+@dataclass(slots=True)
+class _Names:
+    """What commits of a bundle call themselves; so many `left` are looked into, and `cut` says that there are more."""
 
+    objects: Store | None
+    header: bundles.Header
+    left: int = field(default_factory=lambda: INSPECTED_COMMITS)
+    cut: LedgerError | None = None
 
-def _summaries(objects: Store | None, tip: str, header: bundles.Header) -> tuple[str, ...]:
-    """The first lines of the proposals of a line, base first, as far as the bundle brings them."""
-    found = []
-    for commit in _down(objects, tip, header):
-        try:
-            Entry.parse(commit.message)
-            break
-        except Malformed:
-            found.append(commit.message.partition("\n")[0])
-        if len(found) == _LONGEST_LINE:
-            break
-    return tuple(reversed(found))
+    def span(self, tip: str) -> tuple[str, str] | None:
+        """The first and the last snapshot that `tip` brings, as they say of themselves; None where it is none."""
+        names = []
+        for commit in self._down(tip):
+            try:
+                names.append(Entry.parse(commit.message).snapshot)
+            except Malformed:
+                break
+        return (names[-1], names[0]) if names else None
 
+    def summaries(self, tip: str) -> tuple[str, ...]:
+        """The first lines of the proposals of a line, base first, as far as the bundle brings them."""
+        found = []
+        for commit in islice(self._down(tip), _LONGEST_LINE):
+            try:
+                Entry.parse(commit.message)
+                break
+            except Malformed:
+                found.append(commit.message.partition("\n")[0])
+        return tuple(reversed(found))
 
-def _down(objects: Store | None, tip: str, header: bundles.Header) -> Iterator[Commit]:
-    """The commits from `tip` down by first parents that the bundle brings, as far as they can be read."""
-    oid = tip
-    while objects is not None and oid and oid not in header.builds_on:
-        try:
-            commit = Commit.parse(objects.read(oid, "commit"))
-        except LedgerError:
-            return
-        yield commit
-        oid = commit.parents[0] if commit.parents else ""
+    def _down(self, tip: str) -> Iterator[Commit]:
+        """The commits from `tip` down by first parents that the bundle brings, as far as they can be read."""
+        oid = tip
+        while self.objects is not None and oid and oid not in self.header.builds_on:
+            if not self.left:
+                what = f"it holds more than {INSPECTED_COMMITS:,} commits, and no more are looked into here"
+                self.cut = Refused("bundle-commits", what, "gitledger carry in FILE   (looks into all of it)")
+                return
+            self.left -= 1
+            try:
+                commit = Commit.parse(self.objects.read(oid, "commit"))
+            except LedgerError:
+                return
+            yield commit
+            oid = commit.parents[0] if commit.parents else ""
 
 
 def _first_word(comment: str) -> str:
@@ -375,35 +405,24 @@ def _refs_digest(refs: Mapping[str, str]) -> str:
 
 def _note(place: Place, record: Record) -> None:
     """Note what another place told that it has. What it says of itself here is not news."""
-    own, others = _own_id(place), dict(_noted(place)[1])
+    own, others = _own_id(place), dict(_noted(place).others)
     if record.place == own:
         return
     others.pop(record.place, None)
     others[record.place] = (SnapshotName.parse(record.snapshot).number, record.hash)
-    _write(place, own, dict(list(others.items())[-PLACES:]))
+    CARRIERS.write(place.directory, Carriers(own, dict(list(others.items())[-PLACES:])))
 
 
 def _own_id(place: Place) -> str:
     """What this place is called in bundles: drawn by lot, once."""
-    own, others = _noted(place)
-    if not own:
-        own = secrets.token_hex(8)
-        _write(place, own, others)
+    known = _noted(place)
+    if known.id:
+        return known.id
+    own = secrets.token_hex(8)
+    CARRIERS.write(place.directory, Carriers(own, known.others))
     return own
 
 
-def _noted(place: Place) -> tuple[str, Mapping[str, tuple[int, str]]]:
-    """This place's id (empty: none yet), and what others told: number and hash of their newest, by their id.
-
-    A damaged note is as none: more is carried than need be.
-    """
-    try:
-        said = json.loads((place.directory / _NOTED).read_bytes())
-        others = {str(one): (int(number), str(hash_)) for one, (number, hash_) in said["others"].items()}
-        return str(said["id"]), others
-    except (OSError, ValueError, AttributeError, TypeError, KeyError):
-        return "", {}
-
-
-def _write(place: Place, own: str, others: Mapping[str, tuple[int, str]]) -> None:
-    write_durably(place.directory / _NOTED, json.dumps({"id": own, "others": others}) + "\n")
+def _noted(place: Place) -> Carriers:
+    """This place's id, and what others told. A damaged note is as none: more is carried than need be."""
+    return CARRIERS.read(place.directory) or Carriers("", {})

@@ -5,60 +5,64 @@ What is there is asked first and counted, fetched by name into a quarantine, and
 is left, and is not fetched again. What can't be fetched, because the server or whoever pushed it made it so, is parted
 from the rest by halves, and keeps nothing else away.
 
-What became of each object id is remembered in `gitledger/collected.json`, so that a scheduled job tells it once. What
+What became of each object id is remembered in `gitledger/collected.json`, so that a scheduled job tells it once;
+where what waits came from in `gitledger/collected-from.json`, so that no remote replaces what came from another. What
 the ledger decides is looked at again once the ledger has moved.
 """
 
 from __future__ import annotations
 
 import heapq
-import json
 import re
-import resource
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
-from gitledger.errors import Failed, LedgerError, Malformed, Refused, Unreachable, Usage
+from gitledger.errors import LedgerError, Malformed, Refused, Unreachable, Usage
 from gitledger.exchange import quarantine, remotes
 from gitledger.exchange.quarantine import Beside, Brought, Quarantine
 from gitledger.objects.codec import Commit
 from gitledger.objects.store import Store
 from gitledger.roles import taking
+from gitledger.roles.notes import COLLECTED, COLLECTED_FROM
 from gitledger.roles.offering import Item
-from gitledger.roles.place import Place, write_durably
+from gitledger.roles.place import Place
 from gitledger.rules import queue, rotations
+from gitledger.rules.proposal import NAMESPACE
 from gitledger.rules.queue import PROPOSAL_REF
 from gitledger.signing import sshsig
 
 COLLECT_REFS: Final = 10_000
 """How many refs are fetched in one run, the newest first; the next run goes on."""
 
-COLLECT_PROPOSALS: Final = 1_000
-"""How many of them are judged in one run: those that a key of the ledger signed, or that register a domain."""
-
 COLLECT_BYTES: Final = 1 << 30
 """How many bytes are fetched in one run."""
 
 COLLECT_SECONDS: Final = 900
-"""How long a run goes on fetching, in seconds."""
+"""How long a run goes on fetching, in seconds, and then as long looking into what came."""
 
 REMEMBERED: Final = 50_000
 """Of how many objects it is remembered what became of them."""
 
 _PORTION: Final = 500
-_FILE: Final = "collected.json"
-_REFSPEC = re.compile(r"refs/[A-Za-z0-9._/+=@,%-]*\*?[A-Za-z0-9._/+=@,%-]*")
+_VISITED: Final = 100_000  # objects of which a run keeps in mind whether they are of this ledger
+_DEEPEST: Final = 10_000  # how much deeper the base of what a member signed is looked for than a line may be long
+_REFSPEC = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]*\*?[^\x00-\x20\x7f~^:?*\[\\]*")
 _SSH: Final = b"-----BEGIN SSH SIGNATURE-----"
 _JUNK = re.compile(r"[^A-Za-z0-9._-]+")
 
 NO_COMMIT: Final = "no commit"
 NOT_SIGNED: Final = "not signed with an SSH key, as a proposal is"
+FORGED: Final = "with a signature that does not hold"
 NO_DOMAIN: Final = "signed with a key that no domain has"
 ELSEWHERE: Final = "on no snapshot of this ledger"
+SNAPSHOT: Final = "a snapshot by its message, which gitledger fetch takes"
+ODD_NAME: Final = "with a name that is not in UTF-8, or can't be shown: it needs another"
+SAME: Final = "the same as another ref there"
+UNSENT: Final = "that can't be fetched now, because the remote does not send all of it"
 TAKEN, REFUSED, LEFT = "taken", "refused", "left"
 
 
@@ -91,11 +95,15 @@ class _Verdict:
 
 @dataclass(slots=True)
 class _Run:
-    """A run, as far as it has come. `refs` are those that are new, by name there."""
+    """A run, as far as it has come. `refs` are those that are new, by name there.
+
+    `sources` says where what waits here was collected, by its ref here.
+    """
 
     place: Place
     remote: str
     memory: dict[str, _Verdict]
+    sources: dict[str, str]
     refs: dict[str, str] = field(default_factory=dict)
     items: list[tuple[str, Item]] = field(default_factory=list)
     left: dict[str, list[str]] = field(default_factory=dict)
@@ -124,15 +132,24 @@ def collect(place: Place, remote: str, refspecs: Sequence[str], now: int) -> Col
     (`collect-refspec`), Unreachable where nothing could be fetched, Refused (`being-carried`), and what is wrong here.
     """
     patterns = [_pattern(refspec) for refspec in refspecs]
-    run = _Run(place, _address(place, remote), _remembered(place))
-    with quarantine.opened(place.directory, place.store) as inside:
-        _ask(run, refspecs, patterns)
-        _fetch(run, inside)
-        objects = Beside(place.store, inside)
-        _drop(run, [ref for ref, oid in run.refs.items() if not objects.has(oid)])  # moved there since, or cut off
-        _take(run, Brought(_candidates(run, objects), objects, inside), now)
-    _remember(place, run.memory)
-    left = {why: tuple(refs) for why, refs in run.left.items()}
+    taking.prepare(place)
+    place = Place.of(place.store)
+    with quarantine.opened(place.directory, place.store) as inside:  # no other run comes between
+        run = _Run(place, _address(place, remote), _remembered(place), _sources(place))
+        try:
+            _ask(run, refspecs, patterns)
+            _fetch(run, inside)
+            objects = Beside(place.store, inside)
+            _leave_unsent(run, objects)
+            _take(run, Brought(_candidates(run, objects), objects, inside), now)
+        except BaseException:
+            for _, item in run.items:  # nobody is told of it now
+                run.memory.pop(item.oid, None)
+            raise
+        finally:
+            _remember(place, run.memory)
+            COLLECTED_FROM.write(place.directory, _waiting(place, run.sources))
+    left = {why: tuple(refs) for why, refs in run.left.items() if refs}
     return Collected(Place.of(place.store), tuple(run.items), left, run.known, run.later)
 
 
@@ -160,15 +177,26 @@ def _ask(run: _Run, refspecs: Sequence[str], patterns: Sequence[re.Pattern[str]]
     newest = run.place.verified
     waiting = set(run.place.queue_refs().values())
     heap: list[tuple[tuple[bool, list[tuple[int, str]]], str, str]] = []
+    is_ours = lru_cache(_VISITED)(partial(_is_ours, run.place))  # many refs may have one object
+
+    odd = run.left.setdefault(ODD_NAME, [])
 
     def is_known(oid: str) -> bool:
         verdict = run.memory.get(oid)
         if verdict is not None and (not verdict.at or (verdict.outcome == LEFT and verdict.at == newest.hash)):
             return True
-        return oid in waiting or _is_ours(run.place, oid)
+        return oid in waiting or is_ours(oid)
 
     def hear(ref: str, oid: str) -> None:
-        if not any(pattern.fullmatch(ref) for pattern in patterns) or ref == run.place.branch:
+        if ref.endswith("^{}") or not any(pattern.fullmatch(ref) for pattern in patterns):
+            return
+        if ref == run.place.branch and is_ours(oid):
+            return
+        if not ref.isprintable() or "\ufffd" in ref:
+            if len(odd) < COLLECT_REFS:
+                odd.append("".join(c if c.isprintable() else "\ufffd" for c in ref))
+            else:
+                run.later += 1
             return
         if is_known(oid):
             run.known += 1
@@ -181,8 +209,10 @@ def _ask(run: _Run, refspecs: Sequence[str], patterns: Sequence[re.Pattern[str]]
             heapq.heappushpop(heap, entry)
 
     remotes.listed(run.place.store, run.remote, hear, *refspecs)
-    once = {oid: ref for _, ref, oid in sorted(heap)}
-    run.known += len(heap) - len(once)
+    once: dict[str, str] = {}
+    for (is_new, _), ref, oid in sorted(heap):  # the oldest ref names it: anybody could have made the others
+        if once.setdefault(oid, ref) != ref and is_new:
+            run.left.setdefault(SAME, []).append(ref)
     run.refs = {ref: oid for oid, ref in reversed(once.items())}
 
 
@@ -221,13 +251,9 @@ def _fetch(run: _Run, inside: Quarantine) -> None:
             _drop(run, portion)
             continue
         try:
-            with _at_most(room):
-                remotes.bring(objects, run.remote, portion, seconds=seconds)
+            remotes.bring(objects, run.remote, portion, seconds=seconds, most=room)
             came = True
-        except LedgerError as error:
-            full = _is_full(inside, room)
-            if not (full or isinstance(error, (Refused, Malformed, Unreachable))):
-                raise
+        except (Refused, Malformed, Unreachable) as error:
             if error.rule == remotes.STALLED:
                 _drop(run, portion)
                 silent = error
@@ -236,7 +262,7 @@ def _fetch(run: _Run, inside: Quarantine) -> None:
                 portions += [portion[half:], portion[:half]]
             else:
                 silent = error if isinstance(error, Unreachable) else silent
-                _broken(run, portion[0], _too_much() if full else error, whole=room == COLLECT_BYTES)
+                _broken(run, portion[0], error, whole=room == COLLECT_BYTES)
     if silent is not None and not came:
         raise silent
 
@@ -244,20 +270,21 @@ def _fetch(run: _Run, inside: Quarantine) -> None:
 def _broken(run: _Run, ref: str, error: LedgerError, *, whole: bool) -> None:
     """One ref that can't be fetched: for good where its objects are what is wrong with it."""
     oid = run.refs.pop(ref)
-    if isinstance(error, Unreachable) or (error.rule == remotes.TOO_MUCH and not whole):
+    if isinstance(error, Unreachable):
+        run.left.setdefault(UNSENT, []).append(ref)
+        return
+    if error.rule == remotes.TOO_MUCH and not whole:
         run.later += 1
         return
     run.tell(ref, oid, Item(ref, "refused", f"{error}", oid), for_good=True)
 
 
-def _too_much() -> Refused:
-    return Refused(remotes.TOO_MUCH, f"it brings more than {COLLECT_BYTES >> 20:,} MiB")
-
-
-def _is_full(inside: Quarantine, room: int) -> bool:
-    """Whether a fetch ended because what it wrote came to `room` bytes: the system stops at the last block of 512."""
-    halves = (inside.git_dir / "objects" / "pack").glob("tmp_*")
-    return any(half.stat().st_size > room - 1024 for half in halves)
+def _leave_unsent(run: _Run, objects: Store) -> None:
+    """What did not come though it was asked for: it has moved there since, or is cut off."""
+    unsent = [ref for ref, oid in run.refs.items() if not objects.has(oid)]
+    for ref in unsent:
+        del run.refs[ref]
+    run.left.setdefault(UNSENT, []).extend(unsent)
 
 
 def _drop(run: _Run, refs: Sequence[str]) -> None:
@@ -268,45 +295,38 @@ def _drop(run: _Run, refs: Sequence[str]) -> None:
 
 
 def _bytes(inside: Quarantine) -> int:
-    """How many bytes are in quarantine; what a fetch that failed has left goes first."""
-    pack = inside.git_dir / "objects" / "pack"
-    for half in pack.glob("tmp_*"):
-        half.unlink()
-    return sum(path.stat().st_size for path in pack.iterdir())
-
-
-@contextmanager
-def _at_most(most: int) -> Iterator[None]:
-    """Hold each file that git writes to `most` bytes: a pack is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    if soft == resource.RLIM_INFINITY or most < soft:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    """How many bytes are in quarantine."""
+    return sum(path.stat().st_size for path in (inside.git_dir / "objects" / "pack").iterdir())
 
 
 # 3. Tell what is a proposal from what is none
 
 
 def _candidates(run: _Run, objects: Store) -> dict[str, str]:
-    """What of the refs may be taken, by the name under which it is; what is no proposal is left."""
+    """What of the refs may be taken, by the name under which it is; what is no proposal is left.
+
+    Who has a key of the ledger comes first. What there is no room or no time for is left to the next run, which does
+    not look again at what this one has found out.
+    """
     view = Place(objects, run.place.role, run.place.anchor, run.place.name)
+    look = _Look(view, time.monotonic() + COLLECT_SECONDS)
+    said: dict[str, str] = {}
+    for ref, oid in run.refs.items():
+        if not look.is_over():
+            said[ref] = "" if _is_about_another(ref) else _signed(view, oid)
+    _drop(run, [ref for ref in run.refs if ref not in said])
     found: dict[str, str] = {}
-    for ref, oid in list(run.refs.items()):
-        if why := _ordinary(view, ref, oid):
+    for ref in sorted(said, key=lambda ref: (said[ref] == NO_DOMAIN, _is_about_another(ref))):
+        oid, why = run.refs[ref], look.into(ref, run.refs[ref], said[ref], room=len(found) < taking.JUDGED_REFS)
+        if why is None:
+            _drop(run, [ref])
+        elif why:
             run.leave(ref, oid, why)
             del run.refs[ref]
-        elif len(found) == COLLECT_PROPOSALS:
-            _drop(run, [ref])
-        elif (name := _named(ref)) in found:
-            again = Item(ref, "refused", f"another ref there would have the name {name.removeprefix('refs/heads/')}")
-            run.tell(ref, oid, again)
-            del run.refs[ref]
         else:
-            found[name] = oid
-    return dict(reversed(found.items()))  # what came first is taken first
+            found[_free(run, view, ref, found)] = ref
+    names = {ref: name for name, ref in found.items()}
+    return {names[ref]: oid for ref, oid in reversed(run.refs.items())}  # what came first is taken first
 
 
 def _named(ref: str) -> str:
@@ -316,43 +336,117 @@ def _named(ref: str) -> str:
     return "refs/heads/" + _JUNK.sub("-", ref.removeprefix("refs/").removesuffix("/head"))
 
 
-def _ordinary(view: Place, ref: str, oid: str) -> str:
-    """Why `oid` is no proposal of this ledger, in a few words; empty where it may be one.
+def _free(run: _Run, view: Place, ref: str, found: Container[str]) -> str:
+    """What `ref` is taken as: by its name, which has a number where that is of something else that waits.
 
-    Who has a key of the ledger hears from the rules what is wrong with a proposal; everybody else is left alone.
+    A later version replaces what came from the same ref of the same remote.
     """
-    if (queue.is_ref(ref) and not PROPOSAL_REF.fullmatch(ref)) or rotations.is_ref(ref):
-        return ""
+    name = _named(ref)
+    if not name.startswith("refs/heads/"):
+        return name
+    source = f"{run.remote} {ref}"
+    proposed = taking.proposed_as(view, name, run.refs[ref])
+    name = free = proposed if PROPOSAL_REF.fullmatch(proposed) else name
+    number = 1
+    while free in found or (free != ref and free in run.refs) or run.sources.get(free, source) != source:
+        number += 1
+        free = f"{name[: name.rindex('/') + 90]}-{number}"
+    run.sources[free] = source
+    return free
+
+
+def _is_about_another(ref: str) -> bool:
+    """Whether it would be an endorsement, a refusal, or of a rotation; the rules say what is wrong with it."""
+    return (queue.is_ref(ref) and not PROPOSAL_REF.fullmatch(ref)) or rotations.is_ref(ref)
+
+
+def _signed(view: Place, oid: str) -> str:
+    """Why `oid` is no proposal, as far as the signature tells: empty where a key of the ledger made it.
+
+    Whose key it is counts once the signature is verified: anyone writes a key beside what it did not sign.
+    """
     try:
         commit = Commit.parse(view.store.read(oid, "commit"))
     except LedgerError:
         return NO_COMMIT
+    if taking.calls_itself_snapshot(commit):
+        return SNAPSHOT
+    if not commit.signature.startswith(_SSH):
+        return NOT_SIGNED
     try:
-        if not commit.signature.startswith(_SSH):
-            return NOT_SIGNED
-        key = sshsig.parse(commit.signature).key
-        domain = view.verified.state.record(key.key_id)
+        signature = sshsig.parse(commit.signature)
     except LedgerError:
         return NOT_SIGNED
-    if domain is not None:
-        return "" if _stands_here(view, commit) else ELSEWHERE
-    return "" if taking.registers(view, oid) else NO_DOMAIN
+    try:
+        sshsig.verify(signature, commit.payload, NAMESPACE)
+    except LedgerError:
+        return FORGED
+    return NO_DOMAIN if view.verified.state.record(signature.key.key_id) is None else ""
 
 
-def _stands_here(view: Place, commit: Commit) -> bool:
-    """Whether its first parents lead to this ledger, as far down as a line may be long."""
-    state = view.verified.state
-    for _ in range(state.number + state.policy.limits.pending_per_domain):
-        if not commit.parents:
-            return False
-        base = commit.parents[0]
+@dataclass(slots=True)
+class _Look:
+    """Looks into what is signed, as long as it is not over. `stands` says of commits whether they lead to the ledger.
+
+    Members hear from the rules what is wrong with a proposal; of strangers, only so many are looked into that might
+    register a domain.
+    """
+
+    view: Place
+    ends: float
+    stands: dict[str, bool] = field(default_factory=dict)
+    strangers: int = 0
+
+    def is_over(self) -> bool:
+        return time.monotonic() > self.ends
+
+    def into(self, ref: str, oid: str, why: str, *, room: bool) -> str | None:
+        """Why `oid` is no proposal of this ledger, where `why` was so far; empty: it may be one; None: no time left."""
+        if why not in ("", NO_DOMAIN):
+            return why
+        if not room or self.is_over() or self.strangers == taking.JUDGED_REFS:
+            return None
+        if _is_about_another(ref):
+            return ""
+        stands = self._stands_here(oid, 0 if why else _DEEPEST)
+        if stands is None:
+            return None
+        if not why:
+            return "" if stands else ELSEWHERE
+        self.strangers += stands
+        return "" if stands and taking.registers(self.view, oid) else NO_DOMAIN
+
+    def _stands_here(self, oid: str, deeper: int) -> bool | None:
+        """Whether its first parents lead to this ledger, so much `deeper` as a line may be long; None: no time left."""
+        state = self.view.verified.state
+        passed: list[str] = []
+        for _ in range(state.number + state.policy.limits.pending_per_domain + deeper):
+            if self.is_over():
+                return None
+            oid = self._base(oid)
+            if not oid or oid in self.stands or self._is_ours(oid):
+                stands = bool(oid) and self.stands.get(oid, True)
+                if len(self.stands) < _VISITED:
+                    self.stands.update(dict.fromkeys(passed, stands))
+                return stands
+            passed.append(oid)
+        return False  # which says nothing of what it stands on
+
+    def _base(self, oid: str) -> str:
+        """Its first parent; empty where it has none that can be read."""
         try:
-            if state.line.found(base) is not None or state.line.snapshot(view.store, base) is not None:
-                return True
-            commit = Commit.parse(view.store.read(base, "commit"))
+            parents = Commit.parse(self.view.store.read(oid, "commit")).parents
+        except LedgerError:
+            return ""
+        return parents[0] if parents else ""
+
+    def _is_ours(self, oid: str) -> bool:
+        """Whether `oid` is a snapshot, or a proposal that is known to be accepted."""
+        line = self.view.verified.state.line
+        try:
+            return line.found(oid) is not None or line.snapshot(self.view.store, oid) is not None
         except LedgerError:
             return False
-    return False
 
 
 # 4. Take
@@ -369,17 +463,19 @@ def _take(run: _Run, brought: Brought, now: int) -> None:
 
 def _remembered(place: Place) -> dict[str, _Verdict]:
     """What became of what was looked at before, by object id. A damaged note is as none: more is looked at again."""
-    try:
-        said = json.loads((place.directory / _FILE).read_bytes())
-        return {str(oid): _Verdict(str(outcome), str(at)) for oid, (outcome, at) in said.items()}
-    except (OSError, ValueError, AttributeError, TypeError):
-        return {}
+    return {oid: _Verdict(*said) for oid, said in (COLLECTED.read(place.directory) or {}).items()}
+
+
+def _sources(place: Place) -> dict[str, str]:
+    """Where what waits was collected. A damaged note is as none: of two remotes, the later may replace the earlier."""
+    return _waiting(place, COLLECTED_FROM.read(place.directory) or {})
+
+
+def _waiting(place: Place, sources: Mapping[str, str]) -> dict[str, str]:
+    waiting = place.queue_refs()
+    return {ref: source for ref, source in sources.items() if ref in waiting}
 
 
 def _remember(place: Place, memory: Mapping[str, _Verdict]) -> None:
     kept = list(memory.items())[-REMEMBERED:]
-    try:
-        text = json.dumps({oid: (verdict.outcome, verdict.at) for oid, verdict in kept}) + "\n"
-        write_durably(place.directory / _FILE, text)
-    except OSError as error:
-        raise Failed("not-remembered", f"{place.directory}/{_FILE} can't be written: {error.strerror}") from None
+    COLLECTED.write(place.directory, {oid: (verdict.outcome, verdict.at) for oid, verdict in kept})

@@ -16,13 +16,13 @@ from origin alone, which is the host.
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -34,14 +34,16 @@ from gitledger.exchange.remotes import Watch
 from gitledger.objects.codec import Commit, digest
 from gitledger.objects.store import Store
 from gitledger.roles import ascent, draft, foreign, hold, sending
-from gitledger.roles.place import INCOMING, Place, Progress, silent, write_durably
+from gitledger.roles.notes import FETCHED, write_durably
+from gitledger.roles.offering import Item
+from gitledger.roles.place import INCOMING, Place, Progress, silent
 from gitledger.rules import queue, rotations
 from gitledger.rules.advance import advance, ancestor, genesis
 from gitledger.rules.entry import Entry
 from gitledger.rules.state import Snapshot
 
 QUEUE_LIMIT: Final = 10_000
-"""How many proposals, endorsements and refusals are fetched from a remote; what it has beyond is left there."""
+"""How many refs of its queue are fetched from a remote; what it has beyond is left there, of each domain alike."""
 
 _SENTENCE: Final = 400
 _TRIES: Final = 3
@@ -51,7 +53,6 @@ ORIGIN: Final = "origin"
 _OF_REMOTE: Final = ("shallow-remote", "symbolic-branch")
 """What is unsound at a remote, and not here."""
 
-_FETCHED: Final = "fetched.json"
 _PEEKED: Final = "refs/gitledger/peeked"
 
 
@@ -61,7 +62,8 @@ class FetchReport:
 
     `stale` is the newest number that the remote has where that is older than what is verified here (exit status 4);
     `ahead` the first snapshot that waits because it is dated more than a day ahead of this clock, by name and committer
-    seconds. `left` counts the refs of the queue beyond `QUEUE_LIMIT`, `queue_error` says why the queue did not come.
+    seconds. `left` counts the refs of the queue beyond `QUEUE_LIMIT` by domain, `queue_error` says why the queue did
+    not come. `replaced` are the proposals kept here that gave way to others on the host.
     """
 
     place: Place
@@ -69,8 +71,9 @@ class FetchReport:
     before: int
     stale: int | None = None
     ahead: tuple[str, int] | None = None
-    left: int = 0
+    left: Mapping[str, int] = field(default_factory=dict)
     queue_error: LedgerError | None = None
+    replaced: tuple[Item, ...] = ()
 
     @property
     def after(self) -> int:
@@ -155,7 +158,7 @@ class _Offer:
     """What was fetched: the newest commit of the branch, and what came of the queue."""
 
     tip: str
-    left: int
+    left: Mapping[str, int]
     queue_error: LedgerError | None
 
 
@@ -240,9 +243,9 @@ def fetch(
     row = verified.state.line.snapshot(store, offer.tip)
     if row is not None:
         hold.note(place, _clock(now))
-        sending.tidy(place, _clock(now))
+        replaced = sending.tidy(place, _clock(now))
         stale = row.number if row.number < verified.number else None
-        return FetchReport(place, remote, verified.number, stale, None, offer.left, offer.queue_error)
+        return FetchReport(place, remote, verified.number, stale, None, offer.left, offer.queue_error, replaced)
     try:
         ahead = foreign.follow(place, offer.tip, remote, progress=progress, now=_clock(now))
     except (Fork, Refused, Malformed):
@@ -251,9 +254,9 @@ def fetch(
     finally:
         settle(Place.of(store))
     hold.note(Place.of(store), _clock(now))
-    sending.tidy(Place.of(store), _clock(now))
+    replaced = sending.tidy(Place.of(store), _clock(now))
     waiting = (ahead.name, ahead.seconds) if ahead else None
-    return FetchReport(Place.of(store), remote, verified.number, None, waiting, offer.left, offer.queue_error)
+    return FetchReport(Place.of(store), remote, verified.number, None, waiting, offer.left, offer.queue_error, replaced)
 
 
 def sources(place: Place) -> tuple[str, ...]:
@@ -307,11 +310,7 @@ def _answer(place: Place, remote: str, came: FetchReport | LedgerError) -> Answe
 
 def fetched(place: Place) -> dict[str, int]:
     """When each remote was last fetched from, in seconds since 1970. Empty where that is not known."""
-    try:
-        said = json.loads((place.directory / _FETCHED).read_bytes())
-        return {str(remote): int(seconds) for remote, seconds in said.items()}
-    except (OSError, ValueError, AttributeError, TypeError):
-        return {}
+    return FETCHED.read(place.directory) or {}
 
 
 def settle(place: Place) -> None:
@@ -480,9 +479,8 @@ def _collect(place: Place, remote: str, *, watch: Watch | None) -> _Offer:
         offered = remotes.advertised(store, remote)
         if place.branch not in offered:
             raise Unreachable("no-branch-there", f"{remote} has no {place.branch}", "git remote -v shows its address")
-        queued = (ref for ref in offered if remote == ORIGIN and _queued(ref))
-        # Rotations come first: no flood of proposals keeps them away.
-        waiting = sorted(queued, key=lambda ref: (not rotations.is_ref(ref), ref))
+        domains = _domains(place)
+        waiting = _in_turn((ref for ref in offered if remote == ORIGIN and _queued(ref)), domains)
         refs = {ref: offered[ref] for ref in (place.branch, *waiting[:QUEUE_LIMIT])}
         failed: LedgerError | None = None
         try:
@@ -496,11 +494,47 @@ def _collect(place: Place, remote: str, *, watch: Watch | None) -> _Offer:
             _fetch_without_new(store, remote, refs, place.branch, into)
             failed = error
         break
-    times = fetched(place) | {remote: int(time.time())}
-    write_durably(place.directory / _FETCHED, json.dumps(times, sort_keys=True) + "\n")
+    FETCHED.write(place.directory, fetched(place) | {remote: int(time.time())})
     tip = store.resolve(_incoming(place, remote))
     assert tip is not None
-    return _Offer(tip, max(0, len(waiting) - QUEUE_LIMIT), failed)
+    return _Offer(tip, Counter(_whose(ref, domains) for ref in waiting[QUEUE_LIMIT:]), failed)
+
+
+def _in_turn(refs: Iterable[str], domains: Set[str]) -> list[str]:
+    """The `refs` of a queue in the order in which they are fetched: one of each domain in turn, by their names.
+
+    Rotations come first: no flood of proposals keeps them away.
+    """
+    ranks: Counter[tuple[str, str]] = Counter()
+    turns: list[tuple[int, str]] = []
+    for ref in sorted(refs):
+        if rotations.is_ref(ref):
+            turns.append((-1, ref))
+            continue
+        line = (ref.split("/")[1], _whose(ref, domains))
+        turns.append((ranks[line], ref))
+        ranks[line] += 1
+    return [ref for _, ref in sorted(turns)]
+
+
+def _whose(ref: str, domains: Set[str]) -> str:
+    """The domain that a ref of the queue is of; empty for all together that are not among `domains`, and for refusals.
+
+    Where no `domains` are known, each that is named is one.
+    """
+    parts = ref.split("/")
+    if parts[1] == "refusals":
+        return ""
+    domain = parts[2] if parts[1] == "proposals" else parts[-1]
+    return domain if domain in domains or not domains else ""
+
+
+def _domains(place: Place) -> Set[str]:
+    """The domains that are registered, as far as that is verified here: in a first fetch, none are."""
+    try:
+        return set(place.verified.state.domains())
+    except Failed:
+        return set()
 
 
 def _fetch_without_new(store: Store, remote: str, refs: Mapping[str, str], branch: str, into: str) -> None:

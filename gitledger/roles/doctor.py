@@ -8,13 +8,14 @@ where it is decided otherwise: `layout.check`, `host.must_follow`, `advance`. No
 from __future__ import annotations
 
 import grp
-import json
 import os
 import pwd
 import re
 import shlex
+import shutil
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -28,7 +29,7 @@ from gitledger.errors import LedgerError, Unsound
 from gitledger.exchange import layout, remotes
 from gitledger.exchange.remotes import REFS_LIMIT
 from gitledger.objects.store import STALE_SECONDS, Store, find
-from gitledger.roles import ascent, consumer, foreign, hold, host, mirrors
+from gitledger.roles import ascent, consumer, foreign, hold, host, mirrors, notes, unreadable
 from gitledger.roles.journal import Journal
 from gitledger.roles.machine import Finding, clock, error_of, fine, key, look, note, programs, room, wrong
 from gitledger.roles.memory import Memory
@@ -42,8 +43,9 @@ FSCK_SECONDS: Final = 60
 """How long `git fsck` may take where nobody asked for everything."""
 
 _LOOSE_LIMIT: Final = 1000
-_DERIVED: Final = ("rotations.json", "fetched.json", "carried.json")
+_OTHERS: Final = ("update", "proc-receive", "push-to-checkout", "post-update")
 _OF_A_MIRROR: Final = "mirror-*.json"
+_ASK_SECONDS: Final = 10
 _LOOSE_OBJECT = re.compile(r"(?:objects/|object )([0-9a-f]{2})/?([0-9a-f]{38})\b")
 _PACK = re.compile(r"objects/pack/(pack-[0-9a-f]{40})\.(?:pack|idx)\b")
 _PROPOSES = re.compile(r"\+refs/heads/([^/]+)/\*:refs/proposals/\1/\*")
@@ -96,10 +98,14 @@ def examine(
     """
     asked = Asked(key, sign, full, int(time.time()) if now is None else now, ask, progress)
     found = list(look("machine", programs))
+    git_dir: Path | None
     try:
         git_dir, _ = find(directory)
     except LedgerError:
-        git_dir = None
+        git_dir = unreadable.headless(directory)
+    if shutil.which("git") is None:  # everything below asks it
+        found += chain(clock(asked.now), look("disk", lambda: [room(git_dir or directory)]))
+        return Report(git_dir, "", tuple(found))
     if git_dir is None:
         found += chain(clock(asked.now), look("disk", lambda: [room(directory)]), _key(None, None, asked))
         return Report(None, "", tuple(found))
@@ -108,6 +114,9 @@ def examine(
         whose = f"{git_dir} is {owner}'s, and git works in it for nobody else who has not said that it is safe"
         return Report(git_dir, "", (*found, *clock(asked.now), wrong("owner", whose, f"{said}   (or work as {owner})")))
     found += _repository(git_dir)
+    if damaged := list(look("setup", lambda: unreadable.findings(git_dir))):
+        rest = note("ledger", "not looked at before git can read the repository")
+        return Report(git_dir, "", (*found, *clock(asked.now), *damaged, rest))
     try:
         place = Place.open(git_dir)
     except LedgerError as error:
@@ -115,8 +124,6 @@ def examine(
             unknown = note("ledger", "there is no ledger in this repository", error.mend)
         else:
             unknown = error_of("ledger", error)
-            if error.rule == "ledger-file-unreadable":
-                unknown = wrong("ledger", error.what, _anew(git_dir))
         found += (*clock(asked.now), *_key(git_dir, None, asked), unknown)
         return Report(git_dir, "", tuple(found))
     return Report(git_dir, place.role, (*found, *_place(place, asked)))
@@ -184,7 +191,9 @@ def _dubious(git_dir: Path) -> str:
 
 def _writable(git_dir: Path) -> Iterator[Finding]:
     """Whoever may write hooks or settings runs what they like as whoever pushes; who may write notes moves trust."""
-    shared = _is_shared(git_dir)
+    shared, group = _is_shared(git_dir), _group(git_dir.stat().st_gid)
+    if shared:
+        yield note("owner", f"it is shared: whoever is in the group {group} may change its hooks and settings, too")
     inside = (*(git_dir / "hooks").glob("*"), *(git_dir / "gitledger").glob("*.json"))
     places = (git_dir, *(git_dir / name for name in ("config", "hooks", "gitledger", layout.HOOKS_PATH_FILE)), *inside)
     for path in (one for one in places if one.exists() and not one.name.endswith(".sample")):
@@ -192,13 +201,8 @@ def _writable(git_dir: Path) -> Iterator[Finding]:
         where = shlex.quote(str(path))
         if status.st_mode & stat.S_IWOTH:
             yield wrong("owner", f"{path} can be changed by everybody", f"chmod o-w {where}")
-        if status.st_mode & stat.S_IWGRP and not _private(status):
-            group = _group(status.st_gid)
-            if shared:
-                sentence = f"it is shared: whoever is in the group {group} may change its hooks and settings, too"
-                yield note("owner", sentence)
-                return
-            yield wrong("owner", f"{path} can be changed by the group {group}", f"chmod g-w {where}")
+        if status.st_mode & stat.S_IWGRP and not shared and not _private(status):
+            yield wrong("owner", f"{path} can be changed by the group {_group(status.st_gid)}", f"chmod g-w {where}")
 
 
 def _place(place: Place, asked: Asked) -> Iterator[Finding]:
@@ -211,6 +215,9 @@ def _place(place: Place, asked: Asked) -> Iterator[Finding]:
     yield from look("disk", lambda: _state_room(place))
     yield from look("setup", lambda: _setup(place))
     yield from look("locks", lambda: _locks(store))
+    if place.role == "host" and host.branch_lost(place):
+        yield from look("ledger", lambda: _lost(place, asked))
+        return
     yield from look("refs", lambda: _ref_count(store))
     yield from (objects := list(look("objects", lambda: _fsck(place, asked))))
     whole = not any(one.severity == "wrong" for one in objects)
@@ -226,8 +233,19 @@ def _place(place: Place, asked: Asked) -> Iterator[Finding]:
     yield from look("notes", lambda: _notes(place))
 
 
+def _lost(place: Place, asked: Asked) -> Iterator[Finding]:
+    """The branch of a host that is gone, or names nothing that is here; the newest tag that is valid brings it back."""
+    error = host.no_branch(place)
+    tagged = host.newest_tagged(place, None, asked.progress)
+    if tagged is None:
+        yield error_of("ledger", error)
+    else:
+        mend = f"gitledger hooks install {shlex.quote(str(place.store.git_dir))}"
+        yield wrong("ledger", f"{place.branch} is lost; {tagged.name} is the newest tag that is valid", mend)
+
+
 def _key(git_dir: Path | None, place: Place | None, asked: Asked) -> Iterator[Finding]:
-    proposes = git_dir is not None and _domain(git_dir) is not None
+    wanted = bool(git_dir and (_domain(git_dir) or _setting(git_dir, "user.signingkey")))
     found: list[Finding] = []
     who = ""
 
@@ -244,7 +262,7 @@ def _key(git_dir: Path | None, place: Place | None, asked: Asked) -> Iterator[Fi
             who = ", which this ledger does not know"
         return one
 
-    for one in key(signer, named=asked.key is not None, sign=asked.sign, expected=proposes):
+    for one in key(signer, named=asked.key is not None, sign=asked.sign, expected=wanted):
         yield Finding(one.area, one.severity, one.sentence + (who if one.severity == "fine" else ""), one.mend)
     yield from found
     if git_dir is not None and (domain := _domain(git_dir)) is not None:
@@ -254,21 +272,43 @@ def _key(git_dir: Path | None, place: Place | None, asked: Asked) -> Iterator[Fi
 
 def _setup(place: Place) -> Iterator[Finding]:
     """Hooks and settings, and the Python that runs the hooks."""
+    problems = [wrong("setup", *_parted(said)) for said in host.unmet(place)]
+    problems += _pythons(place)
+    problems += _unborn(place)
+    yield from problems or [fine("setup", "hooks and settings")]
+    for hook in _OTHERS if place.role == "host" else ():
+        path = place.store.git_dir / "hooks" / hook
+        if os.access(path, os.X_OK) and path.is_file():
+            mend = f"mv {shlex.quote(str(path))} {shlex.quote(f'{path}.aside')}   (if nobody wants it)"
+            yield note("setup", f"hooks/{hook} is not gitledger's, and git runs it with pushes, too", mend)
+
+
+def _unborn(place: Place) -> Iterator[Finding]:
+    """The checkout of a clone on a branch that has no commit: everything there counts as new."""
+    store = place.store
+    if store.work_tree is not None and (head := store.head()).startswith("refs/") and store.resolve(head) is None:
+        mend = f"git -C {shlex.quote(str(store.work_tree))} checkout -q --detach {place.name}"
+        yield wrong("setup", f"the checkout is on {head}, which has no commit yet", mend)
+
+
+def _parted(said: str) -> tuple[str, str]:
+    """A sentence with its mend, apart."""
+    what, _, mend = said.rpartition("; ")
+    return what, mend.removeprefix("run: ")
+
+
+def _pythons(place: Place) -> Iterator[Finding]:
+    """Whether the hooks run this gitledger. No other Python is run to find out: anybody may have written the hooks."""
     git_dir = place.store.git_dir
-    problems = layout.check(git_dir, role=place.role, name=place.name)
-    for problem in problems:
-        what, _, mend = problem.rpartition("; ")
-        yield wrong("setup", what, mend.removeprefix("run: "))
+    mend = f"gitledger hooks install {shlex.quote(str(git_dir))}"
     ours = version("gitledger")
-    for python in sorted(layout.pythons(git_dir, place.role)):
-        theirs = _version_by(python)
-        if theirs != ours and os.access(python, os.X_OK):
+    for python in sorted(layout.pythons(git_dir, role=place.role, name=place.name)):
+        if python != sys.executable:
+            what = f"the hooks run {python}, and this is {sys.executable}: which gitledger that has was not asked"
+            yield note("setup", what, f"{mend}   (has them run this one)")
+        elif (theirs := _version()) != ours:
             has = f"gitledger {theirs}" if theirs else "no gitledger"
-            mend = f"gitledger hooks install {shlex.quote(str(git_dir))}"
-            yield wrong("setup", f"the hooks run {python}, which has {has}, and this is {ours}", mend)
-            problems.append(python)
-    if not problems:
-        yield fine("setup", "hooks and settings")
+            yield wrong("setup", f"the hooks run {python}, which has {has} for them, and this is {ours}", mend)
 
 
 def _locks(store: Store) -> Iterator[Finding]:
@@ -390,15 +430,16 @@ def _journal(place: Place) -> Iterator[Finding]:
     """What this machine has signed as the witness, and endorsed as an authority."""
     journal, newest = Journal.of(place.anchor), place.verified
     last = journal.last
-    if last is not None and last.number > newest.number:
+    if last is not None and last.number > newest.number and place.role == "host":
+        tagged = host.newest_tagged(place, newest)
+        where = shlex.quote(str(place.store.git_dir))
+        mend = f"gitledger hooks install {where}"
+        if tagged is None:
+            mend = f"git push {where} {place.name}   (in a clone that has it)"
+        yield wrong("journal", f"this machine published {place.name}@{last.number}, and here it is {newest.name}", mend)
+    elif last is not None and last.number > newest.number:
         sentence = f"this machine published {place.name}@{last.number}, and here it is {newest.name}"
-        mend = (
-            "gitledger fetch"
-            if place.role == "clone"
-            else f"git push {shlex.quote(str(place.store.git_dir))} {place.name}"
-        )
-        where = "" if place.role == "clone" else "   (in a clone that has it)"
-        yield (note if place.role == "clone" else wrong)("journal", sentence, mend + where)
+        yield note("journal", sentence, "gitledger fetch")
     elif last is not None and newest.state.line.row(place.store, last.number).snapshot != last.oid:
         sentence = f"this machine published another {place.name}@{last.number} than stands here: a fork"
         yield wrong("journal", sentence, f"git show {last.oid}; gitledger status")
@@ -430,11 +471,11 @@ def _notes(place: Place) -> Iterator[Finding]:
     """Whether what is remembered beside the refs can be read; who reads the others has said so already."""
     if place.role == "host":
         mirrors.listed(place)  # raises with its own mend where it can't be read
-    for path in (*(place.directory / name for name in _DERIVED), *sorted(place.directory.glob(_OF_A_MIRROR))):
-        try:
-            if path.exists() and not isinstance(json.loads(path.read_bytes()), dict):
-                raise ValueError
-        except ValueError:
+    said: dict[Path, object] = {place.directory / one.name: one.read(place.directory) for one in notes.DERIVED}
+    for path in sorted(place.directory.glob(_OF_A_MIRROR)):
+        said[path] = notes.read_note(path, mirrors.Reached)
+    for path, what in said.items():
+        if what is None and path.exists():
             yield wrong("notes", f"{path} can't be read", f"rm {shlex.quote(str(path))}   (it is noted anew)")
 
 
@@ -445,11 +486,12 @@ def _state_room(place: Place) -> Iterator[Finding]:
         yield room(path)
 
 
-def _version_by(python: str) -> str:
-    """The version of gitledger that a Python finds as the hooks start it; empty where it finds none."""
+def _version() -> str:
+    """The version of gitledger that this Python finds as the hooks start it; empty where it finds none."""
+    command = [sys.executable, "-E", "-P", "-c", _VERSION]
     try:
-        done = subprocess.run([python, "-E", "-P", "-c", _VERSION], capture_output=True, text=True, check=False)
-    except OSError:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_ASK_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip()
 
@@ -464,14 +506,6 @@ def _setting(git_dir: Path, name: str) -> str:
     """A setting of the repository; empty where it has none."""
     command = ["git", f"--git-dir={git_dir}", "config", "--get", name]
     return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False).stdout.strip()
-
-
-def _anew(git_dir: Path) -> str:
-    """What makes a place again whose own note of what it is can't be read."""
-    if git_dir.name == ".git":
-        return f"gitledger clone {shlex.quote(_setting(git_dir, 'remote.origin.url') or 'URL')} DIR --anchor sha256:…"
-    where = shlex.quote(str(git_dir))
-    return f"gitledger hooks install {where}   (and compare the ledger id that it prints)"
 
 
 def _size(directory: Path) -> int:

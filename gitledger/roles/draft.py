@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gitledger.errors import Failed, Refused, Usage
-from gitledger.roles.place import sync_directory
+from gitledger.roles.notes import sync_directory
 
 
 @contextmanager

@@ -8,9 +8,13 @@ from __future__ import annotations
 import os
 import sys
 import time
+from typing import Final
 
 LISTED = "mirrors.json"
 """In the host's directory `gitledger`: the mirrors. What is known of each stands in `mirror-<name>.json`."""
+
+LONGEST_WAIT: Final = 86_400
+"""How long a failure waits for the next try at the most, in seconds."""
 
 _started: list[object] = []
 
@@ -53,8 +57,15 @@ def start(git_dir: str, names: list[str]) -> None:
 
 
 def _is_due(known: dict[str, object], newest: str) -> bool:
-    after = known.get("next", 0)
-    return known.get("done") != newest and (not isinstance(after, int) or after <= time.time())
+    """Tags that fail hold up no branch. A try noted for later than any failure waits was noted by a clock ahead."""
+    if known.get("done") == newest or waits(known.get("next", 0), time.time()):
+        return False
+    return known.get("branch") != newest or not waits(known.get("tags_next", 0), time.time())
+
+
+def waits(after: object, now: float) -> bool:
+    """Whether what failed is not yet to be tried again at `now`, where `after` was noted for it."""
+    return isinstance(after, int) and now < after <= now + LONGEST_WAIT
 
 
 def _read(path: str) -> dict[str, object]:
@@ -63,7 +74,7 @@ def _read(path: str) -> dict[str, object]:
 
     try:
         said = json.loads(_text(path))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
 

@@ -34,7 +34,8 @@ from gitledger.objects.codec import Commit, Ident
 from gitledger.objects.store import Store
 from gitledger.objects.trees import Objects
 from gitledger.roles import draft
-from gitledger.roles.place import Place, write_durably
+from gitledger.roles.notes import write_durably
+from gitledger.roles.place import Place
 from gitledger.rules import proposal, rotations, succession
 from gitledger.rules.advance import advance, pinned
 from gitledger.rules.entry import Entry

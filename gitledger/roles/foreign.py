@@ -21,7 +21,8 @@ from gitledger.documents import subset
 from gitledger.errors import Failed, Fork, LedgerError, Malformed, Refused
 from gitledger.objects.codec import Commit, digest
 from gitledger.roles import ascent, evidence
-from gitledger.roles.place import Place, Progress, write_durably
+from gitledger.roles.notes import write_durably
+from gitledger.roles.place import Place, Progress
 from gitledger.rules.advance import advance, ancestor
 from gitledger.rules.entry import Entry
 from gitledger.rules.state import Snapshot

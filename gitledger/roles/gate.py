@@ -131,10 +131,11 @@ class Decision:
     refused: tuple[tuple[str, LedgerError], ...]
 
 
-def decide(place: Place, updates: Sequence[Update], now: int) -> Decision:
-    """Decide a push to the host `place` at `now`, in seconds on the host's clock.
+def decide(place: Place, updates: Sequence[Update], now: int, waiting: Mapping[str, str] | None = None) -> Decision:
+    """Decide a push to the host `place` at `now`, in seconds on its clock; a clone asks what a host would decide.
 
-    Raises Unsound or Failed where the host itself can't be relied on; what is wrong with the push is in the Decision.
+    `waiting` is what waits there (None: what waits in `place`). Raises Unsound or Failed where the place itself can't
+    be relied on; what is wrong with the push is in the Decision.
     """
     trusted = place.verified
     if trusted.state.ledger_id != place.anchor:
@@ -145,7 +146,7 @@ def decide(place: Place, updates: Sequence[Update], now: int) -> Decision:
         )
     if len(updates) > PUSH_REFS:
         return Decision((), ((updates[0].ref, _too_many_refs(len(updates))),))
-    push = _Push(place, updates, now)
+    push = _Push(place, updates, now, place.queue_refs() if waiting is None else waiting)
     times = Counter(update.ref for update in updates)
     push.each(updates, lambda update: _must_be_in_table(place, trusted.state, update, times[update.ref]))
     snapshots = [update for update in push.sound if update.ref == place.branch]
@@ -159,8 +160,9 @@ def decide(place: Place, updates: Sequence[Update], now: int) -> Decision:
 class _Push:
     """A push while it is being decided: what was refused so far, and the queue as it would be."""
 
-    def __init__(self, place: Place, updates: Sequence[Update], now: int) -> None:
+    def __init__(self, place: Place, updates: Sequence[Update], now: int, present: Mapping[str, str]) -> None:
         self.place = place
+        self.present = present
         self.now = now
         self.store = place.store
         self.updates = updates
@@ -170,6 +172,7 @@ class _Push:
         self.newest: Snapshot | None = None
         self.state: State
         self.waiting: Queue
+        self.proposals: Mapping[str, Proposal]
 
     @property
     def sound(self) -> list[Update]:
@@ -214,7 +217,7 @@ class _Push:
         updates = [update for update in self.updates if rotations.is_ref(update.ref)]
         if not updates:
             return
-        after = {**self.place.queue_refs(), **{update.ref: update.new for update in updates}}
+        after = {**self.present, **{update.ref: update.new for update in updates}}
         found = rotations.read(newest, after)
         self.each(updates, lambda update: _must_rotate(update, newest, after, found))
         pushed = {update.ref.split("/")[2] for update in updates}
@@ -230,14 +233,14 @@ class _Push:
             return
         pushed = {form: [each for each in updates if form.fullmatch(each.ref)] for form in queue.REFS}
         proposals = pushed[PROPOSAL_REF]
-        present = self.place.queue_refs()
         self.state = state
-        self.waiting = queue.read(state, {**present, **{update.ref: update.new for update in proposals}})
+        self.waiting = queue.read(state, {**self.present, **{update.ref: update.new for update in proposals}})
+        self.proposals = self.waiting.proposals
         self.each(proposals, self.propose)
         self.each(pushed[ENDORSEMENT_REF], self.endorse)
         self.each(pushed[REFUSAL_REF], self.settle)
         if not self.refused:
-            after = {**present, **{update.ref: update.new for update in updates}}
+            after = {**self.present, **{update.ref: update.new for update in updates}}
             self.outlook(proposals, self.waiting if proposals == updates else queue.read(state, after))
 
     def propose(self, update: Update) -> None:
@@ -255,12 +258,13 @@ class _Push:
                 "(it is in: the branch has done its work; or commit something on it)\nthen push again",
             )
         self.must_be_few(domain)  # before any of it is looked into: however many come, each costs little
+        self.must_be_once(update)
         for transition in self.transitions(line):
             _must_be_of(transition, domain, update)
         if self.state.manifest(domain) is None:
             _must_be_root(line[-1], transition.after, domain)
         if update.old != ABSENT:
-            self.must_replace(update, line[-1], domain)
+            self.must_replace(update, line, domain)
 
     def transitions(self, line: Sequence[Proposal]) -> Iterator[Transition]:
         """The transitions of a line, one after the other, on the state after the pushed snapshots."""
@@ -283,15 +287,41 @@ class _Push:
                 "git commit --amend -S --no-edit   (once it is changed, it is another proposal)",
             )
 
-    def must_replace(self, update: Update, tip: Proposal, domain: str) -> None:
-        """A ref is replaced by a tip of the same domain, not older; before it is registered, by the same key."""
-        before = Commit.parse(self.store.read(update.old, "commit"))
-        if tip.seconds < before.committer.seconds:
+    def must_be_once(self, update: Update) -> None:
+        """A line has one ref: copies would serve nobody, and anybody could push them in the name of who signed it."""
+        others = [ref for ref in self.tips[update.new] if ref != update.ref]
+        if others:
+            raise Refused(
+                "proposed-already",
+                f"{update.new[:12]} is proposed as {others[0]}, and needs no second name",
+                "gitledger proposals   (says how it stands)",
+            )
+
+    @cached_property
+    def tips(self) -> Mapping[str, list[str]]:
+        """The refs of proposals as they would be, by the commit that they name."""
+        pushed = {update.ref: update.new for update in self.updates}
+        found: dict[str, list[str]] = {}
+        for ref, oid in {**self.present, **pushed}.items():
+            if PROPOSAL_REF.fullmatch(ref):
+                found.setdefault(oid, []).append(ref)
+        return found
+
+    def must_replace(self, update: Update, line: Sequence[Proposal], domain: str) -> None:
+        """A ref is replaced by a later tip of the same domain; before it is registered, by the same key.
+
+        Of one second is a tip that goes on from what is there: else of two versions of a second anybody could bring the
+        first one back.
+        """
+        before, tip = Commit.parse(self.store.read(update.old, "commit")), line[-1]
+        seconds = before.committer.seconds
+        if tip.seconds < seconds or (tip.seconds == seconds and all(one.base != update.old for one in line)):
             mend = "git commit --amend -S --no-edit   (dates it anew; another topic would do as well)"
-            if before.committer.seconds > self.now:  # to date it anew would not do
+            if seconds > self.now:  # to date it anew would not do
                 other = f"refs/proposals/{domain}/{update.ref.rpartition('/')[2][:98]}-2"
                 mend = f"git push origin {tip.oid}:{other}   (another topic: what is there is dated in the future)"
-            raise Refused("replaces-newer", f"what is on {update.ref} was committed later than {tip.oid[:12]}", mend)
+            when = "later than" if tip.seconds < seconds else "in the same second as"
+            raise Refused("replaces-newer", f"what is on {update.ref} was committed {when} {tip.oid[:12]}", mend)
         if self.state.manifest(domain) is None and proposal.read(self.store, update.old).key != tip.key:
             raise Refused(
                 "replaces-another-key",
@@ -325,7 +355,7 @@ class _Push:
         return {"": len(others)} | {domain: len(oids) for domain, oids in counted.items()}
 
     def waiting_proposal(self, oid: str) -> Proposal:
-        one = self.waiting.proposals.get(oid)
+        one = self.proposals.get(oid)
         if one is None:
             raise Refused(
                 "not-waiting",
@@ -351,7 +381,11 @@ class _Push:
                 f"git push origin {update.new}:refs/endorsements/{oid}/{found.domain}",
             )
         if update.old != ABSENT and _tagged(content) < _tagged(self.store.read(update.old, "tag")):
-            raise Refused("replaces-newer", f"the endorsement on {update.ref} was made later than this one")
+            raise Refused(
+                "replaces-newer",
+                f"the endorsement on {update.ref} was made later than this one",
+                f"gitledger proposals   (the later one counts)\ngitledger endorse {oid[:12]}   (makes one anew)",
+            )
         self.endorsed.append((update.ref, one, found))
 
     def up_to(self, one: Proposal) -> tuple[Proposal, ...]:

@@ -11,19 +11,20 @@ the seal of a rotation ends it. Neither is part of validity, and neither holds o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
+
 from gitledger.documents.names import LONGEST_SECONDS
 from gitledger.errors import Failed, Refused, Usage
-from gitledger.roles.place import Place, write_durably
+from gitledger.roles.notes import ROTATIONS, Seconds, must_read, write_durably
+from gitledger.roles.place import Place
 from gitledger.rules import rotations
 from gitledger.rules.rotations import Drafted, Rotations
 
-_NOTED: Final = "rotations.json"
 _FROZEN: Final = "frozen.json"
 
 
@@ -35,13 +36,21 @@ class Frozen:
     until: int
 
 
+class _Ice(msgspec.Struct, frozen=True):
+    """A freeze as it is noted: the seal of a rotation changes since when the witness is in office, and ends it."""
+
+    since: Seconds
+    until: Seconds
+    witness_since: str
+
+
 def note(place: Place, now: int) -> None:
     """Note at `now`, in seconds, which rotations of the newest snapshot are complete; those of older ones go."""
     complete = _waiting(place).complete
     known = _noted(place)
     first_seen = {one.hash: known.get(one.hash, now) for one in complete}
     if first_seen != known:
-        write_durably(place.directory / _NOTED, json.dumps(first_seen, sort_keys=True) + "\n")
+        ROTATIONS.write(place.directory, first_seen)
 
 
 def held(place: Place, now: int) -> tuple[tuple[Drafted, int], ...]:
@@ -61,18 +70,16 @@ def until(place: Place, complete: Drafted, now: int) -> int:
 
 def frozen(place: Place, now: int) -> Frozen | None:
     """The freeze of the host `place`, None where there is none, or none any more. Raises Failed where it is damaged."""
-    try:
-        said = json.loads((place.directory / _FROZEN).read_bytes())
-        found, witness = Frozen(int(said["since"]), int(said["until"])), str(said["witness_since"])
-    except FileNotFoundError:
+    path = place.directory / _FROZEN
+    damaged = Failed(
+        "freeze-damaged",
+        f"{path} can't be read, and nothing is taken while it can't",
+        "gitledger host thaw   (and, if it is to hold, gitledger host freeze again)",
+    )
+    ice = must_read(path, _Ice, damaged)
+    if ice is None or ice.witness_since != place.verified.state.witness.since or now >= ice.until:
         return None
-    except (ValueError, KeyError, TypeError, OverflowError):
-        raise Failed(
-            "freeze-damaged",
-            f"{place.directory}/{_FROZEN} can't be read, and nothing is taken while it can't",
-            "gitledger host thaw   (and, if it is to hold, gitledger host freeze again)",
-        ) from None
-    return found if witness == place.verified.state.witness.since and now < found.until else None
+    return Frozen(ice.since, ice.until)
 
 
 def freeze(place: Place, seconds: int, now: int) -> Frozen:
@@ -84,8 +91,8 @@ def freeze(place: Place, seconds: int, now: int) -> Frozen:
     if seconds < 1:
         raise Usage("freeze-duration", "a freeze lasts an hour at least", "gitledger host freeze --for 7d")
     made = Frozen(now, min(now + seconds, LONGEST_SECONDS))
-    said = {"since": made.since, "until": made.until, "witness_since": place.verified.state.witness.since}
-    write_durably(place.directory / _FROZEN, json.dumps(said, sort_keys=True) + "\n")
+    ice = _Ice(made.since, made.until, place.verified.state.witness.since)
+    write_durably(place.directory / _FROZEN, msgspec.json.encode(ice).decode() + "\n")
     return made
 
 
@@ -128,11 +135,7 @@ def _waiting(place: Place) -> Rotations:
 
 def _noted(place: Place) -> Mapping[str, int]:
     """When complete rotations were first seen, by H. What can't be read is as if seen now: the quorum loses nothing."""
-    try:
-        said = json.loads((place.directory / _NOTED).read_bytes())
-        return {str(rotation): int(seconds) for rotation, seconds in said.items()}
-    except (OSError, ValueError, AttributeError, TypeError, OverflowError):
-        return {}
+    return ROTATIONS.read(place.directory) or {}
 
 
 def _must_be_host(place: Place) -> None:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 import shlex
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitledger.documents.names import check_ledger_name
-from gitledger.errors import LedgerError, Malformed, Unsound, Usage
+from gitledger.errors import Failed, LedgerError, Malformed, Unsound, Usage
 from gitledger.exchange import layout
 from gitledger.objects.codec import Commit, digest
+from gitledger.objects.sharing import share
 from gitledger.objects.store import ABSENT, Store
+from gitledger.roles import ascent
 from gitledger.roles.place import Place, Progress, silent
 from gitledger.roles.upkeep import pushes, settle
 from gitledger.rules.advance import advance, genesis
@@ -30,7 +33,19 @@ if TYPE_CHECKING:
 
     from gitledger.signing.signers import Signer
 
-__all__ = ["Card", "card", "check", "create", "install", "must_follow", "settle"]
+__all__ = [
+    "Card",
+    "branch_lost",
+    "card",
+    "check",
+    "create",
+    "install",
+    "must_follow",
+    "newest_tagged",
+    "no_branch",
+    "settle",
+    "unmet",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +135,12 @@ def install(directory: Path, *, progress: Progress = silent) -> Place:
 
     In a clone that gitledger made, it renews the guard and the settings of that; `Place.role` says which it is.
     What it holds is verified from genesis on before it becomes a host; its ledger id, `Place.anchor`, is for the person
-    to compare. Raises Usage or Unsound where it holds no ledger, or refs that do not follow from it, what `advance`
-    raises for the first invalid snapshot, and what `layout.install_hooks` raises.
+    to compare. The branch of a host that is lost, or below a tag that stands on it, comes to the newest tag that is
+    valid. Raises Usage or Unsound where it holds no ledger, or refs that do not follow from it, what `advance` raises
+    for the first invalid snapshot, Failed (`no-branch`), and what `layout.install_hooks` raises.
     """
     store = Store.open(directory, durable=True)
+    share(store.git_dir)
     if not store.bare and (clone := _clone_of_ours(store)) is not None:
         layout.configure(store.git_dir, layout.clone_config(clone.name))
         layout.install_hooks(store.git_dir, role="clone", name=clone.name)
@@ -134,6 +151,7 @@ def install(directory: Path, *, progress: Progress = silent) -> Place:
         place = Place.of(store)
     except LedgerError:
         place = _recognise(store, progress)
+    _put_forward(place, progress)
     layout.configure(store.git_dir, layout.HOST_CONFIG)
     layout.install_hooks(store.git_dir, role="host", name=place.name)
     if store.head() != place.branch:
@@ -146,17 +164,82 @@ def install(directory: Path, *, progress: Progress = silent) -> Place:
 def check(directory: Path) -> list[str]:
     """What the host at `directory` lacks, each a sentence with its mend; first finishes what a hook left (spec 11)."""
     place = Place.open(directory)
+    share(place.store.git_dir)
     if place.role != "host":
         raise Usage("not-a-host", f"{directory} is a consumer's clone", "name the bare repository")
     problems: list[str] = []
-    bounds: tuple[layout.Pair, ...] = ()
     try:
         settle(place, int(time.time()), "missing")
         must_follow(place, place.verified)
-        bounds = pushes(place.verified)
     except LedgerError as error:
         problems.append(f"{error}; {error.mend}" if error.mend else str(error))
-    return problems + layout.check(place.store.git_dir, role="host", name=place.name, pushes=bounds)
+    return problems + unmet(place)
+
+
+def unmet(place: Place) -> list[str]:
+    """What the host or the clone `place` lacks of its hooks and settings, each a sentence with its mend."""
+    bounds: tuple[layout.Pair, ...] = ()
+    if place.role == "host":
+        with suppress(LedgerError):  # what is wrong with the ledger is told where it is verified
+            bounds = pushes(place.verified)
+    return layout.check(place.store.git_dir, role=place.role, name=place.name, pushes=bounds)
+
+
+def newest_tagged(place: Place, above: Snapshot | None, progress: Progress = silent) -> Snapshot | None:
+    """The newest snapshot that has a tag and is valid: on `above`, or from the anchor on where that is None."""
+    numbers = (ref.removeprefix(place.tag(0)[:-1]) for ref in place.store.refs("refs/tags/"))
+    for number in sorted((int(each) for each in numbers if re.fullmatch("0|[1-9][0-9]{0,18}", each)), reverse=True):
+        if above is not None and number <= above.number:
+            return None
+        oid = place.store.resolve(place.tag(number)) or ""
+        with suppress(LedgerError):
+            path = ascent.Path(place.store, oid, above.oid if above else "")
+            if above is None:
+                trusted = genesis(place.store, path[0], place.anchor)
+                reached, _ = ascent.climb(trusted, path, start=1, progress=progress)
+            elif path.led:
+                reached, _ = ascent.climb(above, path, progress=progress)
+            else:
+                continue
+            if reached.number == number:
+                return reached
+    return None
+
+
+def _put_forward(place: Place, progress: Progress) -> None:
+    """Bring the branch to the newest tag that is valid, where it is lost, or below that tag. Raises Failed."""
+    above = None if (lost := branch_lost(place)) else place.verified
+    newest = newest_tagged(place, above, progress)
+    if newest is None and lost:
+        raise no_branch(place)
+    if newest is not None:
+        if lost:  # what git takes for no ref, it can't move either
+            (place.store.common_dir / place.branch).unlink(missing_ok=True)
+        place.store.update([(place.branch, newest.oid, None)], message="put forward again")
+
+
+def no_branch(place: Place) -> Failed:
+    """That the branch is lost, and no tag leads from the anchor on."""
+    where = shlex.quote(str(place.store.git_dir))
+    return Failed(
+        "no-branch",
+        f"{place.branch} is lost, and there is no tag that leads from {place.anchor} on",
+        f"rm -f {where}/{place.branch}\n"
+        f"git --git-dir={where} -c core.hooksPath=/dev/null fetch CLONE {place.branch}:{place.branch}"
+        "   (CLONE: one that has it, or a mirror)\n"
+        f"gitledger hooks install {where}\ngitledger -C {where} doctor --full",
+    )
+
+
+def branch_lost(place: Place) -> bool:
+    """Whether the branch is gone, or names no commit that is here."""
+    try:
+        oid = place.store.resolve(place.branch)
+    except Unsound as error:
+        if error.rule != "ref-damaged":
+            raise
+        return True
+    return oid is None or not place.store.has(oid)
 
 
 def _clone_of_ours(store: Store) -> Place | None:
@@ -210,10 +293,22 @@ def must_follow(place: Place, newest: Snapshot) -> None:
             raise _stray(place, ref, "is a branch besides the ledger's")
     for ref, oid in place.store.refs("refs/tags/").items():
         match = re.fullmatch(rf"refs/tags/{place.name}@(0|[1-9][0-9]{{0,18}})", ref)
-        if match is None or int(match[1]) > newest.number:
+        if match is not None and int(match[1]) > newest.number:
+            if (tagged := newest_tagged(place, newest)) is not None:
+                what = f"{place.branch} went back to {newest.name}: {tagged.name}, which is tagged, stands on it"
+                raise Unsound("branch-went-back", what, _forward(place, tagged))
+            raise _stray(place, ref, f"is above the branch, {newest.name}, and does not stand on it")
+        if match is None:
             raise _stray(place, ref, "is no snapshot of this ledger")
         if newest.state.line.row(place.store, int(match[1])).snapshot != oid:
             raise _stray(place, ref, "names another commit than the line does", remade=True)
+
+
+def _forward(place: Place, tagged: Snapshot) -> str:
+    where = shlex.quote(str(place.store.git_dir))
+    if (place.directory / "ledger.json").exists():
+        return f"gitledger hooks install {where}"
+    return f"git -C {where} update-ref {place.branch} {tagged.oid}"
 
 
 def _stray(place: Place, ref: str, what: str, *, remade: bool = False) -> Unsound:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from gitledger.errors import Failed, Refused
 from gitledger.objects.store import Store
-from gitledger.roles.place import sync_directory, write_durably
+from gitledger.roles.notes import must_read, sync_directory, write_durably
 from gitledger.rules.state import Snapshot
 
 SIGNED = "refs/gitledger/signed"
@@ -58,17 +58,13 @@ class Journal:
     @property
     def last(self) -> Emitted | None:
         """The last snapshot published from here; None where this machine never emitted. Raises Failed if damaged."""
-        try:
-            said = json.loads((self.directory / "emitted.json").read_bytes())
-            return Emitted(said["number"], said["oid"], said["key"], said["since"])
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError):
-            raise Failed(
-                "journal-damaged",
-                f"{self.directory}/emitted.json can't be read",
-                "restore it from a backup; if it is lost, move it away and run gitledger emit --first-here",
-            ) from None
+        path = self.directory / "emitted.json"
+        damaged = Failed(
+            "journal-damaged",
+            f"{path} can't be read",
+            "restore it from a backup; if it is lost, move it away and run gitledger emit --first-here",
+        )
+        return must_read(path, Emitted, damaged)
 
     def published(self, snapshot: Snapshot) -> None:
         """Note that `snapshot`, signed here, is public; nothing is pending after it."""

@@ -152,7 +152,7 @@ def key(find: Callable[[], Signer], *, named: bool, sign: bool, expected: bool) 
         if error.rule != "no-key" or named:
             yield error_of("key", error)
         elif expected:
-            yield note("key", f"you propose here, and no key is at hand: {error.what}", error.mend)
+            yield note("key", f"no key is at hand to propose with: {error.what}", error.mend)
         else:
             yield fine("key", "no key is set up; to read, none is needed")
         return

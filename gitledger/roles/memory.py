@@ -27,7 +27,7 @@ from gitledger.documents.names import LONGEST_SECONDS, check_digest, check_key_i
 from gitledger.documents.rotation import Rotation
 from gitledger.errors import Failed, LedgerError, Refused, Usage
 from gitledger.roles.journal import Journal
-from gitledger.roles.place import write_durably
+from gitledger.roles.notes import write_durably
 
 _BESIDES: Final = re.compile(r"[0-9a-f]{8,64}")
 _SHORT: Final = 12

@@ -3,7 +3,8 @@
 A host's mirror is any Git host. It is given the branch first and alone, then the tags, oldest first, in portions that
 forges take; the queue stays here. What is there is never deleted and never forced: a mirror that has another line is
 told of, and left as it is. A failed push is tried again after a wait that grows, by the next hook that runs, by
-`status` or by hand: nothing stays running. What came of it is kept in `gitledger/mirror-<name>.json`.
+`status` or by hand: nothing stays running. Tags that fail wait by themselves, and the branch goes on. What came of it
+is kept in `gitledger/mirror-<name>.json`.
 
 A clone's mirror is a remote of Git, laid out as origin is, so that nothing of it moves what is verified.
 """
@@ -15,8 +16,8 @@ import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -24,8 +25,10 @@ import msgspec
 
 from gitledger.errors import Failed, LedgerError, Refused, Unreachable, Usage
 from gitledger.exchange import layout, remotes
+from gitledger.objects.sharing import is_shared
 from gitledger.roles import consumer, due
-from gitledger.roles.place import CARRIED, INCOMING, Place, Progress, silent, write_durably
+from gitledger.roles.notes import must_read, read_note, write_durably
+from gitledger.roles.place import CARRIED, INCOMING, Place, Progress, silent
 from gitledger.rules.state import Snapshot
 
 PORTION: Final = 3
@@ -35,8 +38,7 @@ PUSH_SECONDS: Final = 1800
 """How long one push in the background may take, in seconds."""
 
 FIRST_WAIT: Final = 60
-LONGEST_WAIT: Final = 86_400
-"""How long a failure waits for the next try, in seconds: each twice as long as the one before, up to this."""
+"""How long the first failure waits for the next try, in seconds: each waits twice as long as the one before."""
 
 _BUSY_SECONDS: Final = 30
 _SAID: Final = 400
@@ -55,11 +57,18 @@ class Mirror(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return shown(self.url)
 
 
+class _Listed(msgspec.Struct, frozen=True):
+    """The mirrors of a host, as they are noted."""
+
+    mirrors: tuple[Mirror, ...]
+
+
 class Reached(msgspec.Struct, frozen=True):
     """How far the pushes to a mirror came: the newest number there (None: nothing) and how many tags.
 
-    `done` is the commit of the newest snapshot all of which is there. `error` is what failed last, after so many
-    `tries`, and `next` the second from which on it is tried again. `seconds` is when it was last tried.
+    `branch` is the commit to which the branch was last brought, `done` that of the newest snapshot all of which is
+    there. `error` is what failed last, after so many `tries`, and `next` the second from which on it is tried again;
+    `tags_error`, `tags_tries` and `tags_next` are the same of tags that fail. `seconds` is when it was last tried.
     """
 
     number: int | None = None
@@ -69,6 +78,17 @@ class Reached(msgspec.Struct, frozen=True):
     tries: int = 0
     next: int = 0
     seconds: int = 0
+    branch: str = ""
+    tags_error: str = ""
+    tags_tries: int = 0
+    tags_next: int = 0
+
+    @property
+    def failed(self) -> tuple[str, int, int]:
+        """What failed last, after how many tries, and when it is tried again: of the branch, and else of the tags."""
+        if self.error:
+            return self.error, self.tries, self.next
+        return self.tags_error, self.tags_tries, self.tags_next
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +147,9 @@ def remove(place: Place, name: str) -> None:
 def listed(place: Place) -> tuple[Mirror, ...]:
     """The mirrors of the host `place`, in the order they were named. Raises Failed (`mirrors-unreadable`)."""
     path = place.directory / due.LISTED
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[Mirror, ...]])["mirrors"]
-    except FileNotFoundError:
-        return ()
-    except (msgspec.MsgspecError, KeyError, ValueError):
-        mend = f"rm {shlex.quote(str(path))}   (and name them again: gitledger mirror add NAME URL)"
-        raise Failed("mirrors-unreadable", f"{path} is damaged", mend) from None
+    mend = f"rm {shlex.quote(str(path))}   (and name them again: gitledger mirror add NAME URL)"
+    said = must_read(path, _Listed, Failed("mirrors-unreadable", f"{path} is damaged", mend))
+    return said.mirrors if said else ()
 
 
 def find(place: Place, name: str) -> Mirror:
@@ -160,12 +176,11 @@ def retry(place: Place) -> None:
 def run(place: Place, name: str) -> None:
     """Push to the mirror `name` until it has all that came meanwhile; what fails is noted, for the next try."""
     while True:
-        try:
-            done = push(place, name, seconds=PUSH_SECONDS).reached.done
-        except LedgerError:
-            return
+        newest = place.store.resolve(place.branch)
+        with suppress(LedgerError):
+            push(place, name, seconds=PUSH_SECONDS, by_itself=True)
         # Whoever came while this one was at work found it so, and went away.
-        if place.store.resolve(place.branch) == done:
+        if place.store.resolve(place.branch) == newest:
             return
 
 
@@ -176,12 +191,14 @@ def push(
     now: int | None = None,
     seconds: float | None = None,
     patience: float = 0,
+    by_itself: bool = False,
     progress: Progress = silent,
 ) -> Standing:
     """Push to the mirror `name` what it lacks, and note what came of it; how it stands then.
 
     `now` are the seconds on the clock, `seconds` how long one push may take, `patience` how long to wait for a push
-    to this mirror that is under way. `progress` is told of portions of tags.
+    to this mirror that is under way. `by_itself`, tags that failed wait their turn. `progress` is told of portions of
+    tags.
 
     Raises Usage (`not-a-host`, `no-such-mirror`), Failed (`mirror-busy`), Unreachable, Refused (`refused-by-remote`
     with the mirror's own words; `mirror-differs` where it has another line, or other tags).
@@ -192,14 +209,11 @@ def push(
     with _locked(place, f"mirror-{name}", patience):
         while True:
             place = Place.of(place.store)  # reads `verified` anew
-            work = _Push(place, mirror, _reached(place, name), seconds, progress)
-            try:
-                work.bring()
-            except LedgerError as error:
-                _name(error, mirror)
-                work.failed(error, int(time.time()) if now is None else now)
-                raise
-            work.succeeded(int(time.time()) if now is None else now)
+            at = int(time.time()) if now is None else now
+            work = _Push(place, mirror, _reached(place, name), seconds, progress, at)
+            work.bring_branch()
+            if not (by_itself and due.waits(work.reached.tags_next, at)):
+                work.bring_tags()
             if place.store.resolve(place.branch) == place.verified.oid:
                 return Standing(mirror, work.reached, place.verified.number)
 
@@ -213,48 +227,76 @@ class _Push:
     reached: Reached
     seconds: float | None
     progress: Progress
+    now: int
+    there: Mapping[str, str] = field(default_factory=dict)
 
-    def bring(self) -> None:
-        """The branch first and alone, then the tags, oldest first, in portions."""
+    def bring_branch(self) -> None:
+        """The branch, first and alone."""
         place, newest = self.place, self.place.verified
-        there = remotes.snapshots(place.store, self.mirror.url, place.name, newest.number + 1)
-        _must_be_this_line(place, self.mirror, there)
-        if there.get(place.branch) != newest.oid:
-            self._push({place.branch: newest.oid})
-        self._note(number=newest.number)
-        if not self.mirror.tags:
-            return
+        try:
+            self._look()
+            _must_be_this_line(place, self.mirror, self.there)
+            if self.there.get(place.branch) != newest.oid:
+                self._push({place.branch: newest.oid})
+        except LedgerError as error:
+            _name(error, self.mirror)
+            tries = self.reached.tries + 1
+            self._note(error=_words(error), tries=tries, next=self.now + _wait(tries), seconds=self.now)
+            raise
+        self._note(number=newest.number, branch=newest.oid, error="", tries=0, next=0, seconds=self.now)
+
+    def bring_tags(self) -> None:
+        """The tags, oldest first, in portions."""
+        try:
+            if self.mirror.tags:
+                self._bring_tags()
+        except LedgerError as error:
+            _name(error, self.mirror)
+            tries = self.reached.tags_tries + 1
+            self._note(tags_error=_words(error), tags_tries=tries, tags_next=self.now + _wait(tries))
+            raise
+        self._note(done=self.place.verified.oid, tags_error="", tags_tries=0, tags_next=0)
+
+    def _bring_tags(self) -> None:
+        place, newest = self.place, self.place.verified
         line = newest.state.line
         tags = {place.tag(each): line.row(place.store, each).snapshot for each in range(newest.number + 1)}
-        missing = [tag for tag in tags if tag not in there]
+        missing = [tag for tag in tags if tag not in self.there]
         have = len(tags) - len(missing)
         self._note(tags=have)
         for start in range(0, len(missing), PORTION):
             portion = missing[start : start + PORTION]
-            self._push({tag: tags[tag] for tag in portion})
+            try:
+                self._push({tag: tags[tag] for tag in portion})
+            except Refused:
+                self._look()  # a mirror that is a host itself makes them, and takes none
+                if not set(missing) <= set(self.there):
+                    raise
+                self._note(tags=len(tags))
+                break
             have += len(portion)
             self._note(tags=have)
             self.progress(start + len(portion), len(missing))
         for tag, oid in tags.items():
-            if there.get(tag, oid) != oid:
-                raise _differs(self.mirror, f"has another {tag.removeprefix('refs/tags/')}, {there[tag]}: it was moved")
+            if self.there.get(tag, oid) != oid:
+                raise _moved(self.mirror, tag, self.there[tag])
+
+    def _look(self) -> None:
+        place = self.place
+        self.there = remotes.snapshots(place.store, self.mirror.url, place.name, place.verified.number + 1)
 
     def _push(self, refs: Mapping[str, str]) -> None:
         remotes.push(self.place.store, self.mirror.url, refs, atomic=False, seconds=self.seconds)
-
-    def failed(self, error: LedgerError, now: int) -> None:
-        tries = self.reached.tries + 1
-        wait = min(FIRST_WAIT << min(tries - 1, 20), LONGEST_WAIT)
-        self._note(error=_words(error), tries=tries, next=now + wait, seconds=now)
-
-    def succeeded(self, now: int) -> None:
-        self._note(done=self.place.verified.oid, error="", tries=0, next=0, seconds=now)
 
     def _note(self, **what: object) -> None:
         after = msgspec.structs.replace(self.reached, **what)
         if after != self.reached and any(one == self.mirror for one in listed(self.place)):
             write_durably(_state(self.place, self.mirror.name), msgspec.json.encode(after).decode() + "\n")
         self.reached = after
+
+
+def _wait(tries: int) -> int:
+    return min(FIRST_WAIT << min(tries - 1, 20), due.LONGEST_WAIT)
 
 
 def _must_be_this_line(place: Place, mirror: Mirror, there: Mapping[str, str]) -> None:
@@ -293,11 +335,22 @@ def _differs(mirror: Mirror, what: str) -> Refused:
     )
 
 
+def _moved(mirror: Mirror, tag: str, oid: str) -> Refused:
+    """No clone of ours finds out: none takes tags from anywhere. Who reads the mirror with git alone is deceived."""
+    where = shlex.quote(mirror.shown)
+    return Refused(
+        "mirror-differs",
+        f"{mirror.name} has another {tag.removeprefix('refs/tags/')}, {oid}: it was moved; nothing is forced there",
+        f"git push {where} :{tag}   (where whoever has the mirror wants it set right)\n"
+        f"gitledger mirror push {mirror.name}",
+    )
+
+
 def _name(error: LedgerError, mirror: Mirror) -> None:
     """Name the mirror in what git says of its address, which may hold a password, and say what mends it here."""
     error.what = error.what.replace(mirror.url, mirror.name)
     again = f"gitledger mirror push {mirror.name}"
-    if isinstance(error, Unreachable):
+    if isinstance(error, Unreachable) or error.rule == "not-pushed":
         error.mend = f"gitledger mirror status   (shows the address; may this user write there?)\n{again}"
     elif error.rule == "remote-moved":
         error.mend = again
@@ -330,16 +383,14 @@ def _state(place: Place, name: str) -> Path:
 
 def _reached(place: Place, name: str) -> Reached:
     """What is known of a mirror; what can't be read is found out again by the next push."""
-    try:
-        return msgspec.json.decode(_state(place, name).read_bytes(), type=Reached)
-    except (OSError, msgspec.MsgspecError, ValueError):
-        return Reached()
+    return read_note(_state(place, name), Reached) or Reached()
 
 
 def _list(place: Place, there: tuple[Mirror, ...]) -> None:
     path = place.directory / due.LISTED
-    if there:
-        write_durably(path, msgspec.json.encode({"mirrors": there}).decode() + "\n")
+    if there:  # an address may hold a password
+        mode = 0o660 if is_shared(place.store.git_dir) else 0o600
+        write_durably(path, msgspec.json.encode(_Listed(there)).decode() + "\n", mode=mode)
     else:
         path.unlink(missing_ok=True)
 

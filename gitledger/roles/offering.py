@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from gitledger.errors import Refused
+from gitledger.errors import Failed, Refused
 from gitledger.exchange import remotes
 from gitledger.objects.store import Store
 from gitledger.rules import queue, rotations
 from gitledger.rules.queue import ENDORSEMENT_REF, PROPOSAL_REF, REFUSAL_REF
 
-Outcome = Literal["taken", "there", "refused", "left"]
+Outcome = Literal["taken", "there", "refused", "left", "replaced"]
+
+_DRAFT_THERE: Final = "[draft-there]"
+"""How a host, or the gate, says that a rotation is drafted already."""
 
 Offer = Callable[[Mapping[str, str]], str]
 """Offers refs together, and returns what was said; raises Refused."""
@@ -31,31 +34,54 @@ class Item:
 def groups(meant: Mapping[str, str], waiting: queue.Queue) -> Iterator[Mapping[str, str]]:
     """What is offered together: a line with its endorsements, a draft with its signatures; then each other alone."""
     left = dict(meant)
+    drafts = [ref for ref in meant if rotations.DRAFT_REF.fullmatch(ref)]
+    signatures = _by_what([ref for ref in meant if rotations.is_ref(ref) and not rotations.DRAFT_REF.fullmatch(ref)])
+    endorsements = _by_what([ref for ref in meant if ENDORSEMENT_REF.fullmatch(ref)])
     for ref in [one for one in meant if PROPOSAL_REF.fullmatch(one)]:
-        oids = {one.oid for one in waiting.lines.get(ref, ())}
-        theirs = [one for one in left if ENDORSEMENT_REF.fullmatch(one) and one.split("/")[2] in oids]
+        theirs = [one for proposal in waiting.lines.get(ref, ()) for one in endorsements.pop(proposal.oid, ())]
         yield {one: left.pop(one) for one in (ref, *theirs)}
-    for draft in [one for one in meant if rotations.DRAFT_REF.fullmatch(one)]:
-        below = draft.removesuffix("draft")
-        yield {one: left.pop(one) for one in [draft, *(one for one in left if one.startswith(below) and one != draft)]}
+    for draft in drafts:
+        yield {one: left.pop(one) for one in (draft, *signatures.pop(draft.split("/")[2], ()))}
     for ref in sorted(left, key=lambda one: bool(REFUSAL_REF.fullmatch(one))):
         yield {ref: left[ref]}
 
 
+def _by_what(refs: Sequence[str]) -> dict[str, list[str]]:
+    """Refs by what they are about: the proposal of an endorsement, the H of a rotation."""
+    found: dict[str, list[str]] = {}
+    for ref in refs:
+        found.setdefault(ref.split("/")[2], []).append(ref)
+    return found
+
+
 def pushed(store: Store, remote: str, refs: Mapping[str, str]) -> list[Item]:
-    """What a host says to a push of `refs`, as far as it takes them; raises what `remotes.push` raises but Refused."""
-    return offered(lambda some: remotes.push(store, remote, some, force=True).said, refs)
+    """What a host says to a push of `refs`, as far as it takes them. Raises Unreachable."""
+
+    def offer(some: Mapping[str, str]) -> str:
+        try:
+            return remotes.push(store, remote, some, force=True).said
+        except Failed as error:  # git itself can't set it there: it keeps nothing else away
+            raise Refused(error.rule, error.what) from None
+
+    return offered(offer, refs)
 
 
 def offered(offer: Offer, refs: Mapping[str, str]) -> list[Item]:
-    """Offer `refs` together; where that is refused, the first alone, and each other with what it needs of it."""
+    """Offer `refs` together; where that is refused, the first alone, and each other with what it needs of it.
+
+    An endorsement of a rotation that is drafted there already, for whatever reason, goes alone.
+    """
     try:
         words = offer(refs)
     except Refused as error:
-        if len(refs) == 1:
-            return [Item(ref, "refused", error.mend or error.what, oid) for ref, oid in refs.items()]
         (first, oid), *others = refs.items()
-        if rotations.DRAFT_REF.fullmatch(first):  # never comes alone
+        is_draft = rotations.DRAFT_REF.fullmatch(first)
+        if is_draft and _DRAFT_THERE in _why(error):
+            there = Item(first, "there", "it is drafted there already, and that draft stays", oid)
+            return [there, *(item for one in others for item in offered(offer, dict([one])))]
+        if not others:
+            return [Item(first, "refused", _why(error), oid)]
+        if is_draft:  # never comes alone
             pairs = [_pair(offer, (first, oid), other) for other in others]
             taken = any(item.outcome == "taken" for item in pairs)
             return [Item(first, "taken" if taken else "refused", "" if taken else pairs[0].said, oid), *pairs]
@@ -69,4 +95,8 @@ def _pair(offer: Offer, draft: tuple[str, str], signature: tuple[str, str]) -> I
     try:
         return Item(signature[0], "taken", offer(dict([draft, signature])), signature[1])
     except Refused as error:
-        return Item(signature[0], "refused", error.mend or error.what, signature[1])
+        return Item(signature[0], "refused", _why(error), signature[1])
+
+
+def _why(error: Refused) -> str:
+    return error.mend or error.what

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,10 +17,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
+import msgspec
+
 from gitledger.documents.names import SnapshotName
 from gitledger.errors import Failed, LedgerError, Refused, Usage
 from gitledger.objects.codec import Commit, digest
 from gitledger.objects.store import Store
+from gitledger.roles.notes import must_read, write_durably
 from gitledger.rules.advance import pinned
 from gitledger.rules.line import Row
 from gitledger.rules.state import Snapshot
@@ -41,6 +44,21 @@ Role = Literal["host", "clone"]
 Looked = Literal["newest", "missing", "all"]
 
 
+class Said(msgspec.Struct, frozen=True):
+    """What a place noted of itself when it was established."""
+
+    role: Role
+    anchor: str
+    name: str
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """What a clone noted of its newest verified snapshot."""
+
+    oid: str
+    hash: str
+
+
 @dataclass(frozen=True)
 class Place:
     """A host or a clone. `anchor` is the ledger id, `name` the ledger's name, `store` its objects and refs."""
@@ -57,18 +75,23 @@ class Place:
 
     @classmethod
     def of(cls, store: Store) -> Place:
-        """The ledger in the repository of `store`."""
-        try:
-            said = json.loads((store.git_dir / "gitledger" / "ledger.json").read_bytes())
-            return cls(store, said["role"], said["anchor"], said["name"])
-        except FileNotFoundError:
+        """The ledger in the repository of `store`.
+
+        Raises Usage (`not-a-ledger`), Failed (`ledger-file-unreadable`, `unreadable`).
+        """
+        path = store.git_dir / "gitledger" / "ledger.json"
+        mend = "gitledger clone URL DIR --anchor sha256:…   (URL is what git remote get-url origin says)"
+        if store.bare:
+            where = shlex.quote(str(store.git_dir))
+            mend = f"gitledger hooks install {where}   (and compare the ledger id that it prints)"
+        said = must_read(path, Said, Failed("ledger-file-unreadable", f"{path} is damaged", mend))
+        if said is None:
             raise Usage(
                 "not-a-ledger",
                 f"{store.git_dir} holds no ledger",
                 "gitledger clone URL DIR --anchor sha256:…   or   gitledger init DIR …",
-            ) from None
-        except (ValueError, KeyError, TypeError):
-            raise Failed("ledger-file-unreadable", f"{store.git_dir}/gitledger/ledger.json is damaged") from None
+            )
+        return cls(store, said.role, said.anchor, said.name)
 
     def establish(self) -> None:
         """Write down what this place is. Everything else of it must be there before."""
@@ -91,21 +114,24 @@ class Place:
 
     @cached_property
     def verified(self) -> Snapshot:
-        """The newest snapshot that is verified here. Raises Failed where this place has none."""
+        """The newest snapshot that is verified here.
+
+        Raises Failed where this place has none (`no-branch`, `nothing-verified`), or this user can't read which it is
+        (`unreadable`).
+        """
         if self.role == "host":
             oid = self.store.resolve(self.branch)
             if oid is None:
-                raise Failed("no-branch", f"{self.branch} is missing", "restore the host from a mirror or a clone")
+                where = shlex.quote(str(self.store.git_dir))
+                mend = f"gitledger hooks install {where}   (restores the host from its newest tag)"
+                raise Failed("no-branch", f"{self.branch} is missing", mend)
             return pinned(self.store, oid, digest(self.store.read(oid, "commit")))
-        try:
-            said = json.loads((self.directory / "verified.json").read_bytes())
-            return pinned(self.store, said["oid"], said["hash"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            raise Failed(
-                "nothing-verified",
-                f"{self.directory}/verified.json is missing or damaged",
-                "gitledger verify --from-genesis",
-            ) from None
+        path = self.directory / "verified.json"
+        lost = Failed("nothing-verified", f"{path} is missing or damaged", "gitledger verify --from-genesis")
+        said = must_read(path, Verified, lost)
+        if said is None:
+            raise lost
+        return pinned(self.store, said.oid, said.hash)
 
     def row(self, named: str | int) -> Row:
         """The row of the verified snapshot that `named` means: `common@42`, `42` or the number.
@@ -145,7 +171,9 @@ class Place:
         """Whether what is verified here now is above `snapshot` on its line. Raises Failed (`moved-meanwhile`)."""
         try:
             stands = self.verified
-        except Failed:
+        except Failed as error:
+            if error.rule == "unreadable":
+                raise
             return False  # nothing is remembered yet, or it is damaged and is being mended
         if stands.oid == leaving or snapshot.state.line.snapshot(self.store, stands.oid) is not None:
             return False
@@ -250,24 +278,3 @@ class Place:
 
 def silent(done: int, of: int) -> None:
     """The progress of whoever shows none."""
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Replace the file at `path` by `text` so that after a crash it holds the old text or the new, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with draft.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Bring the names in the directory at `path` to disk."""
-    directory = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gitledger.errors import LedgerError, Wanting
-from gitledger.roles import consumer, foreign, hold, mirrors, witness
+from gitledger.roles import consumer, foreign, hold, mirrors, sending, witness
 from gitledger.roles.foreign import KnownFork
 from gitledger.roles.hold import Frozen
 from gitledger.roles.journal import Journal
@@ -120,7 +120,8 @@ class Status:
     `domain` is that of the key `key_id`; without a key (`read_only`) nothing is one's own.
     `retired` says that this machine emitted for a key that is not the witness's any more: it may be switched off.
     `remotes` are those that a clone fetched from, `mirrors` those that a host pushes to; `kept` is what waits in a
-    clone until its host answers, by the refs that it will have there.
+    clone until its host answers, by the refs that it will have there, `refused` what the host refused of that, with the
+    rule.
     """
 
     name: str
@@ -143,6 +144,7 @@ class Status:
     remotes: tuple[Offered, ...]
     mirrors: tuple[Standing, ...]
     kept: tuple[str, ...]
+    refused: Mapping[str, str]
 
     @property
     def read_only(self) -> bool:
@@ -174,6 +176,7 @@ def status(place: Place, key_id: str | None, *, remote: str = "origin", now: int
     pinned, branch = checkout(place)
     elsewhere = place.store.work_tree is not None and not (pinned or branch)
     emits = key_id is not None and witness.may_emit(place, key_id, remote)
+    refused = sending.refused(place) if place.role == "clone" else {}
     return Status(
         name=place.name,
         role=place.role,
@@ -194,7 +197,8 @@ def status(place: Place, key_id: str | None, *, remote: str = "origin", now: int
         retired=_retired(place),
         remotes=offered(place),
         mirrors=mirrors.standings(place),
-        kept=tuple(sorted(place.carried())) if place.role == "clone" else (),
+        kept=tuple(sorted(place.carried().keys() - refused.keys())) if place.role == "clone" else (),
+        refused=refused,
     )
 
 

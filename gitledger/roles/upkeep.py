@@ -16,7 +16,8 @@ from gitledger.errors import Failed, LedgerError
 from gitledger.exchange import layout
 from gitledger.objects.codec import Commit, Tag
 from gitledger.roles import hold, settled
-from gitledger.roles.place import Place, write_durably
+from gitledger.roles.notes import write_durably
+from gitledger.roles.place import Place
 from gitledger.rules import queue, rotations
 from gitledger.rules.queue import ENDORSEMENT_REF, REFUSAL_REF
 

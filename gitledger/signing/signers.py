@@ -203,7 +203,7 @@ def _from_file(path: Path, program: str, ask: Ask | None) -> Signer:
         raise Failed(
             "key-files-differ",
             f"{path} and {private_path} are two different keys",
-            f"write the public one anew: ssh-keygen -y -f {private_path} > {path}",
+            f"write the public one anew: ssh-keygen -y -f {shlex.quote(str(private_path))} > {shlex.quote(str(path))}",
         )
     if Path(program).name != _SSH_KEYGEN or key.type == SK_ED25519 or (encrypted and _agent_holds(key)):
         return _ProgramSigner(key, program, path)
@@ -236,7 +236,9 @@ def _check_private(path: Path) -> None:
     """Refuse a private key that others may read, as OpenSSH does, so that both say the same of one file."""
     status = path.stat()
     if status.st_uid == os.getuid() and status.st_mode & 0o077:
-        raise Failed("key-file-open", f"the private key {path} can be read by others", f"chmod 600 {path}")
+        raise Failed(
+            "key-file-open", f"the private key {path} can be read by others", f"chmod 600 {shlex.quote(str(path))}"
+        )
 
 
 def _read(path: Path) -> bytes:
@@ -244,13 +246,21 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(_KEY_FILE_LIMIT)
     except FileNotFoundError:
-        raise Failed("no-key", f"there is no key file {path}", f"make one: ssh-keygen -t ed25519 -f {path}") from None
+        raise Failed("no-key", f"there is no key file {path}", _how_to_have(path)) from None
     except OSError as error:
         raise Failed(
             "key-file-unreadable",
             f"the key file {path} can't be read: {error.strerror}",
-            f"look at it: ls -l {path}",
+            f"look at it: ls -l {shlex.quote(str(path))}",
         ) from None
+
+
+def _how_to_have(path: Path) -> str:
+    """What makes the key file `path`. `ssh-keygen -f` names the private half, and a `.pub` is written beside it."""
+    private = path.with_suffix("") if path.suffix == ".pub" else path
+    if private != path and private.exists():
+        return f"write it anew: ssh-keygen -y -f {shlex.quote(str(private))} > {shlex.quote(str(path))}"
+    return f"make one: ssh-keygen -t ed25519 -f {shlex.quote(str(private))}"
 
 
 def _read_settings(git_dir: Path | None) -> dict[str, str]:
@@ -331,7 +341,7 @@ def _unusable(path: Path, why: str, mend: str) -> Failed:
 
 
 def _use_agent(path: Path) -> str:
-    return f'put it into an agent first: eval "$(ssh-agent)" && ssh-add {path}'
+    return f'put it into an agent first: eval "$(ssh-agent)" && ssh-add {shlex.quote(str(path))}'
 
 
 def _last_line(output: bytes) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from typed import Clones, told, typed
 from world import World
 
@@ -19,6 +20,7 @@ def stage(world: World, clone: Path, path: str) -> None:
     world.alice.git(clone, "add", path)
 
 
+@pytest.mark.long
 def test_a_proposal_is_kept_carried_taken_and_comes_back_as_a_snapshot(
     world: World, clone: Path, tmp_path: Path
 ) -> None:
@@ -56,6 +58,7 @@ def test_what_is_refused_is_said_and_makes_the_exit_status_1(world: World, clone
     assert one["refs"][0]["outcome"] == "refused"
 
 
+@pytest.mark.long
 def test_endorsing_rotating_and_withdrawing_are_kept_too(world: World, clone: Path, tmp_path: Path) -> None:
     mine = world.propose(world.alice, {"domains/alice/a": "a\n"}, topic="mine")
     typed(world.alice, clone, "fetch")

@@ -114,7 +114,7 @@ def test_fetch_says_what_is_new_and_how_to_move_there(world: World, clone: Path)
         "remote": "origin",
         "stale": None,
         "ahead": None,
-        "queue": {"left": 0, "error": None},
+        "queue": {"left": 0, "of": {}, "error": None},
         "remotes": [
             {"name": "origin", "standing": "good", "snapshot": "common@2", "behind": 0, "error": None},
         ],
@@ -215,6 +215,7 @@ def test_status_as_json_is_for_programs(world: World, clone: Path) -> None:
         "domain": "alice",
         "read_only": False,
         "kept": [],
+        "refused": [],
         "proposals": [ready],
         "duty": None,
         "retired": False,

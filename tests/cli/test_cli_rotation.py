@@ -106,6 +106,7 @@ def test_at_a_terminal_nothing_is_signed_unasked(world: World, alice: Path, answ
     assert bool(remembered) == (status == 0)
 
 
+@pytest.mark.long
 def test_a_stale_rotation_is_not_endorsed(world: World, alice: Path, james: Path) -> None:
     typed(world.alice, alice, "rotate", "--to", "james")
     named = the_hash(world)
@@ -181,6 +182,7 @@ def test_json_says_what_was_endorsed(world: World, alice: Path) -> None:
 # An authority's own memory
 
 
+@pytest.mark.long
 def test_a_second_rotation_on_the_same_snapshot_is_refused_in_every_clone(
     world: World, alice: Path, tmp_path: Path
 ) -> None:
@@ -201,6 +203,7 @@ def test_a_second_rotation_on_the_same_snapshot_is_refused_in_every_clone(
     typed(world.alice, alice, "rotate", "--to", "alice", *" ".join(named).split())
 
 
+@pytest.mark.long
 def test_endorse_remembers_as_rotate_does(world: World, alice: Path, james: Path) -> None:
     typed(world.alice, alice, "rotate", "--to", "james")
     typed(world.james, james, "rotate", "--to", "alice")
@@ -227,6 +230,7 @@ def test_what_was_endorsed_on_another_machine_counts_as_the_host_has_it(world: W
     assert "[endorsed-another]" in said and "from another machine" in said
 
 
+@pytest.mark.long
 def test_on_the_next_snapshot_an_authority_is_free_again(world: World, alice: Path) -> None:
     typed(world.alice, alice, "rotate", "--to", "james")
     world.propose(world.alice, {"shared/a": "a\n"})

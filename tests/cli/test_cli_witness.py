@@ -11,16 +11,20 @@ from typed import STANDARDS, Clones, at_terminal, told, typed
 from world import World
 
 
+def three_wait(world: World) -> None:
+    world.make_host(paths=("{match: shared/**, proposers: any}", *STANDARDS))
+    world.propose(world.alice, {"shared/x": "alice\n"}, "Too late", topic="late", base=0)
+    first = world.propose(world.james, {"shared/x": "james\n"}, topic="first", base=0)
+    world.emit(first)
+    world.propose(world.james, {"standards/x": "x\n"}, "Agree", topic="agree")
+    world.propose(world.alice, {"domains/alice/x": "x\n"}, "Mine", topic="mine")
+
+
 @pytest.fixture
 def queue(world: World) -> dict[str, str]:
     """One proposal that is ready, one that waits and one that can't be any more, by topic; on common@1."""
-    world.make_host(paths=("{match: shared/**, proposers: any}", *STANDARDS))
-    made = {"late": world.propose(world.alice, {"shared/x": "alice\n"}, "Too late", topic="late", base=0)}
-    first = world.propose(world.james, {"shared/x": "james\n"}, topic="first", base=0)
-    world.emit(first)
-    made["agree"] = world.propose(world.james, {"standards/x": "x\n"}, "Agree", topic="agree")
-    made["mine"] = world.propose(world.alice, {"domains/alice/x": "x\n"}, "Mine", topic="mine")
-    return {topic: str(oid) for topic, oid in made.items()}
+    world.begin(three_wait)
+    return {ref.rpartition("/")[2]: oid for ref, oid in world.refs().items() if ref.startswith("refs/proposals/")}
 
 
 def emit(world: World) -> tuple[str, ...]:
@@ -152,11 +156,15 @@ def test_what_was_signed_and_not_published_is_published_again(
 # Succession
 
 
+def rotation_waits(world: World) -> None:
+    world.propose(world.alice, {"domains/alice/x": "x\n"}, "Mine")
+    world.rotate(world.james, [world.alice, world.james], reason="stepping back")
+
+
 @pytest.fixture
 def rotated(world: World) -> World:
     """A complete rotation to james, and one proposal that is ready."""
-    world.propose(world.alice, {"domains/alice/x": "x\n"}, "Mine")
-    world.rotate(world.james, [world.alice, world.james], reason="stepping back")
+    world.begin(rotation_waits)
     return world
 
 
@@ -182,6 +190,7 @@ def test_a_dry_run_of_the_old_witness_says_what_waits(rotated: World) -> None:
     assert "[rotation-waits]" in typed(rotated.you, rotated.host, *emit(rotated), status=1).stderr
 
 
+@pytest.mark.long
 def test_what_is_superseded_is_said_once_with_the_file_that_keeps_it(
     world: World, clone_of: Clones, queue: dict[str, str]
 ) -> None:
@@ -200,6 +209,7 @@ def test_what_is_superseded_is_said_once_with_the_file_that_keeps_it(
     assert "superseded" not in typed(world.you, clone, "emit").stdout
 
 
+@pytest.mark.long
 def test_status_says_how_a_rotation_stands(world: World, clone_of: Clones) -> None:
     made = world.rotate(world.james, [world.alice])
     clones = {person.name: clone_of(person) for person in (world.alice, world.james, world.you)}
@@ -240,6 +250,7 @@ def test_status_says_that_the_host_is_frozen(world: World) -> None:
     assert "Frozen since 2026-11-20 " in said and "You are the witness, and can't emit" in said
 
 
+@pytest.mark.long
 def test_status_says_a_fork_with_its_evidence_and_both_sides(world: World, clone_of: Clones) -> None:
     clone = clone_of(world.alice)
     world.propose(world.alice, {"domains/alice/x": "x\n"})
@@ -263,6 +274,7 @@ def test_status_says_a_fork_with_its_evidence_and_both_sides(world: World, clone
     assert (fork["snapshot"], fork["here"]["hash"]) == ("common@1", forge.hash_of(bench, world.tip))
 
 
+@pytest.mark.long
 def test_log_and_show_mark_a_rotation(rotated: World) -> None:
     world = rotated
     typed(world.james, world.host, "emit", "--key", str(world.james.key))

@@ -47,7 +47,6 @@ def test_a_header_says_what_it_builds_on_what_it_holds_and_where_the_pack_begins
         (V2 + b"%s refs/heads/a\n-%s\n\n" % (ONE, TWO), "bundle-header"),
         (V2 + b"%s  refs/heads/a\n\n" % ONE, "bundle-header"),
         (V2 + b"%s refs/heads/a\r\n\n" % ONE, "bundle-header"),
-        (V2 + b"%s refs/heads/\xff\n\n" % ONE, "bundle-header"),
         (V2 + b"%s heads/a\n\n" % ONE, "bundle-header"),
         (V2 + b"%s0 refs/heads/a\n\n" % ONE, "bundle-header"),
         (V2 + b"@object-format=sha1\n%s refs/heads/a\n\n" % ONE, "bundle-header"),
@@ -112,6 +111,20 @@ def test_only_a_bundle_is_written_over(mirror: Mirror, tmp_path: Path) -> None:
     with pytest.raises(Refused, match="file-taken"):
         write(mirror, tmp_path / "b")
     assert (tmp_path / "b").read_text() == "a letter\n"
+
+
+def test_no_file_of_anybody_is_taken_for_a_draft(mirror: Mirror, tmp_path: Path) -> None:
+    for name in ("b.new", "b.new.lock"):
+        (tmp_path / name).write_text("a letter\n")
+    write(mirror, tmp_path / "b")
+    assert [(tmp_path / name).read_text() for name in ("b.new", "b.new.lock")] == ["a letter\n"] * 2
+
+
+def test_a_place_where_nothing_can_be_written_is_said(mirror: Mirror, tmp_path: Path) -> None:
+    write(mirror, tmp_path / "b")
+    (tmp_path / "q").write_text("no directory\n")
+    with pytest.raises(Failed, match="cannot-write"), bundles.quarantined(tmp_path / "b", None, tmp_path / "q"):
+        pass
 
 
 def test_what_can_not_be_written_leaves_what_was_there(mirror: Mirror, tmp_path: Path) -> None:

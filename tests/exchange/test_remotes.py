@@ -107,6 +107,7 @@ def is_gone(pid: Path) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_a_remote_that_says_nothing_is_given_up(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pid = silent(tmp_path, monkeypatch)
     monkeypatch.setattr(watched, "SILENT_SECONDS", 2)
@@ -116,7 +117,10 @@ def test_a_remote_that_says_nothing_is_given_up(store: Store, tmp_path: Path, mo
     assert is_gone(pid)
 
 
-@pytest.mark.parametrize("what", ["fetch", "fetch_alone", "push"])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize("what", ["fetch", pytest.param("fetch_alone", marks=LONG), pytest.param("push", marks=LONG)])
 def test_no_transfer_waits_for_ever(
     store: Store, tmp_path: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:

@@ -90,6 +90,7 @@ def test_an_object_that_unfolds_beyond_what_a_process_may_take_is_refused(desk: 
     desk.refused("bundle-memory")
 
 
+@pytest.mark.long
 def test_a_smaller_limit_of_whoever_runs_it_holds_too(desk: Desk) -> None:
     head = f"tree {forge.git(desk.world.host, 'rev-parse', 'HEAD^{tree}').decode().strip()}\n\n".encode()
     with packed(desk.pack, 1) as pack:

@@ -19,6 +19,8 @@ import pytest
 from bombs import MIB, ZERO, Ran, copies, packed, proposing, raw_entries, receive, tree_bytes
 from world import World
 
+pytestmark = pytest.mark.long
+
 REF = "refs/proposals/alice/t"
 PEAK = 160
 """How many MiB a process may have at most; Python with the hook's modules has 45."""
@@ -147,7 +149,7 @@ BOMBS: dict[Callable[[Aim, int], str], tuple[int, int, str]] = {
     line: (10_000, 100_000, "too-many-pending"),
     tags: (1000, 10_000, "object-kind"),
 }
-"""Each with a size for every day, a larger one, and the rule that refuses both."""
+"""Each with a size that is too large, one that is far too large, and the rule that refuses both."""
 
 
 @pytest.mark.parametrize("bomb", BOMBS, ids=lambda bomb: bomb.__name__)
@@ -158,7 +160,6 @@ def test_what_is_too_large_is_refused_in_bounded_memory(aim: Aim, bomb: Callable
     assert aim.world.refs() == before
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("bomb", BOMBS, ids=lambda bomb: bomb.__name__)
 def test_what_is_far_too_large_takes_hardly_more(aim: Aim, bomb: Callable[[Aim, int], str]) -> None:
     _, size, rule = BOMBS[bomb]
@@ -202,7 +203,6 @@ def test_a_pack_that_says_it_holds_four_billion_objects_is_refused_at_once(aim: 
     assert ran.peak < PEAK
 
 
-@pytest.mark.long
 def test_objects_that_nothing_names_cost_what_the_pack_has_and_are_nobody_s(aim: Aim) -> None:
     with packed(aim.pack, 10**6 + 5) as pack:
         for each in range(10**6):
@@ -229,7 +229,6 @@ def test_more_refs_than_are_looked_at_come_in_vain(aim: Aim, name: str) -> None:
     assert aim.world.refs() == before
 
 
-@pytest.mark.long
 def test_as_many_refs_as_are_looked_at_are_decided_one_by_one(aim: Aim) -> None:
     with packed(aim.pack, 0):
         pass
@@ -288,7 +287,6 @@ def test_a_push_of_more_than_it_may_bring_ends_where_that_is_reached(aim: Aim) -
     assert not list(aim.host.glob("objects/**/tmp_*"))
 
 
-@pytest.mark.long
 def test_a_policy_that_takes_more_lets_more_in(world: World) -> None:
     host = world.make_host(members=("you",), limits="proposal_bytes: 100000000, pending_per_domain: 20")
     assert bound(host) == 2_000_000_000
@@ -308,7 +306,6 @@ def test_a_host_of_an_earlier_release_gets_the_bound_with_its_next_snapshot(worl
 # What waits
 
 
-@pytest.mark.long
 def test_pushes_of_one_moment_may_exceed_together_and_none_does_alone(world: World) -> None:
     """`pending_per_domain` is counted push by push: how far it is exceeded is bounded by how many come at a time."""
     world.make_host(limits="pending_per_domain: 2")

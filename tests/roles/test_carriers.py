@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import subprocess
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import forge
@@ -13,8 +15,11 @@ from mirror import Mirror
 from world import Person, World
 
 from gitledger.errors import Fork, LedgerError, Unsound
-from gitledger.roles import authority, carrier, consumer, proposer, succession
+from gitledger.exchange import quarantine
+from gitledger.roles import authority, carrier, consumer, offering, proposer, succession, taking
 from gitledger.roles.carrier import Taken
+from gitledger.rules import proposal
+from gitledger.rules.queue import Queue
 
 STANDARDS = ("{match: standards/**, proposers: any, endorsements: 1}",)
 
@@ -463,3 +468,124 @@ def test_inspecting_takes_nothing(world: World, where: Path, tmp_path: Path) -> 
     assert carrier.inspect(tmp_path / "later", world.place(where)).snapshots == ("common@1", "common@1")
     beside = carrier.inspect(tmp_path / "later", None)
     assert isinstance(beside.unread, Unsound) and beside.builds_on == ("common@0",)
+
+
+def test_who_can_not_write_there_may_inspect(world: World, tmp_path: Path) -> None:
+    out(world, world.host, tmp_path / "b")
+    place = world.place()
+    with quarantine.opened(place.directory, place.store):  # nobody else may
+        assert carrier.inspect(tmp_path / "b", place).unread is None
+
+
+def test_names_are_looked_for_in_so_many_commits(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "ab":
+        world.propose(world.alice, {f"domains/alice/{name}": "a\n"}, name, topic=name)
+    out(world, world.host, tmp_path / "b", to="witness")
+    assert len([said for said in carrier.inspect(tmp_path / "b", world.place()).proposals.values() if said]) == 2
+    monkeypatch.setattr(carrier, "INSPECTED_COMMITS", 2)
+    found = carrier.inspect(tmp_path / "b", world.place())
+    assert found.unread is not None and found.unread.rule == "bundle-commits"
+    assert len(found.proposals) == 2
+
+
+def test_so_many_refs_are_judged_in_a_run_and_the_next_goes_on(
+    world: World, where: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking, "JUDGED_REFS", 2)
+    bench = world.clone(world.alice)
+    refs = [f"refs/proposals/alice/{name}" for name in "abc"]
+    for ref in refs:
+        world.alice.git(bench, "update-ref", ref, world.commit(world.alice, {f"domains/alice/{ref[-1]}": "a\n"}))
+    world.alice.git(bench, "bundle", "create", str(tmp_path / "b"), *refs)
+    first, second = take(world, where, tmp_path / "b"), take(world, where, tmp_path / "b")
+    assert sorted(outcomes(first).values()) == ["left", "taken", "taken"] and not first.refused
+    assert sorted(outcomes(second).values()) == ["taken", "there", "there"]
+
+
+def test_thousands_of_endorsements_find_their_proposals_in_no_time(world: World) -> None:
+    one = proposal.read(world.place().store, world.propose(world.alice, {"domains/alice/a": "a\n"}))
+    oids = [f"{number:040x}" for number in range(5000)]
+    waiting = Queue({f"refs/proposals/alice/t{oid}": (replace(one, oid=oid),) for oid in oids}, {}, {})
+    meant = dict.fromkeys([*waiting.lines, *(f"refs/endorsements/{oid}/james" for oid in oids)], one.oid)
+    began = time.monotonic()
+    groups = list(offering.groups(meant, waiting))
+    assert time.monotonic() - began < 2
+    assert len(groups) == 5000 and all(len(group) == 2 for group in groups)
+
+
+def test_what_git_can_not_set_on_a_host_is_told_and_keeps_nothing_else_away(world: World, tmp_path: Path) -> None:
+    refs = {
+        f"refs/proposals/alice/{name}": world.commit(world.alice, {f"domains/alice/{name}": "a\n"}) for name in "ab"
+    }
+    world.alice.git(tmp_path, "clone", "-q", "--bare", str(world.host), "plain.git")
+    world.alice.git(tmp_path / "plain.git", "config", "receive.hideRefs", "refs/proposals/alice/a")
+    bench = world.place(world.host).store.open(world.clone(world.alice))
+    items = offering.pushed(bench, str(tmp_path / "plain.git"), refs)
+    assert {item.ref: item.outcome for item in items} == dict(zip(refs, ("refused", "taken"), strict=True))
+    assert "hidden" in items[0].said
+
+
+@pytest.mark.long
+def test_two_who_drafted_one_rotation_by_themselves_endorse_it_both(world: World, tmp_path: Path) -> None:
+    for person, reason in ((world.alice, "Because"), (world.james, "For this")):
+        clone = clone_for(world, person)
+        cut_off(person, clone)
+        with world.acting(person):
+            place = world.place(clone)
+            done = succession.endorse(
+                place, person.signer(), succession.draft(place, "james", reason=reason), world.now
+            )
+        out(world, clone, tmp_path / person.name)
+    above = f"refs/rotations/{done.waiting.hash}"
+    came = [outcomes(take(world, world.host, tmp_path / name)) for name in ("alice", "james")]
+    assert (came[0][f"{above}/draft"], came[0][f"{above}/alice"]) == ("taken", "taken")
+    assert (came[1][f"{above}/draft"], came[1][f"{above}/james"]) == ("there", "taken")
+    assert {f"{above}/alice", f"{above}/james"} <= world.place().queue_refs().keys()
+
+
+def test_a_fork_on_a_stick_is_proved_on_a_host_whose_branch_stays(world: World, tmp_path: Path) -> None:
+    base = world.tip
+    world.propose(world.alice, {"domains/alice/a": "a\n"})
+    world.emit()
+    copy = tmp_path / "copy.git"
+    world.stranger.git(tmp_path, "clone", "-q", "--bare", str(world.host), str(copy))
+    other = forge.proposal(copy, base, {"domains/alice/b": b"b\n"}, world.alice.key, seconds=world.now)
+    forked = forge.snapshot(copy, base, other, world.you.key, seconds=world.now)
+    world.stranger.git(copy, "update-ref", "refs/heads/common", forked)
+    world.stranger.git(copy, "bundle", "create", str(tmp_path / "b"), "refs/heads/common")
+    ours = world.tip
+    with pytest.raises(Fork, match="signed twice"):
+        take(world, world.host, tmp_path / "b")
+    assert world.tip == ours
+    assert list((world.host / "gitledger" / "evidence").iterdir())
+
+
+@pytest.mark.parametrize("kind", ["tree", "proposals"])
+def test_a_branch_named_as_the_ledger_may_hold_anything(world: World, where: Path, tmp_path: Path, kind: str) -> None:
+    first, second = (world.commit(world.alice, {f"domains/alice/{name}": "a\n"}) for name in "ab")
+    bench = world.clone(world.alice)
+    named = first if kind == "proposals" else world.alice.output(bench, "rev-parse", f"{first}^{{tree}}")
+    copy = tmp_path / "copy.git"
+    world.alice.git(tmp_path, "clone", "-q", "--bare", str(bench), str(copy))
+    world.alice.git(copy, "fetch", "-q", str(bench), first, second)
+    (copy / "packed-refs").unlink(missing_ok=True)
+    for ref, oid in (("common", named), ("more", second)):
+        (copy / "refs" / "heads" / ref).write_text(f"{oid}\n")
+    world.alice.git(copy, "bundle", "create", str(tmp_path / "b"), "refs/heads/common", "refs/heads/more")
+    came = {item.ref: item.outcome for item in take(world, where, tmp_path / "b").items}
+    assert came.pop("refs/proposals/alice/more") == "taken"
+    assert came == ({"refs/heads/common": "refused"} if kind == "tree" else {"refs/proposals/alice/common": "taken"})
+
+
+def test_a_name_that_is_not_in_utf_8_keeps_nothing_else_away(world: World, where: Path, tmp_path: Path) -> None:
+    one, two = (world.commit(world.alice, {f"domains/alice/{name}": "a\n"}) for name in "ab")
+    bench = world.clone(world.alice)
+    for name, oid in (("one", one), ("cafe", two)):
+        world.alice.git(bench, "branch", name, oid)
+    world.alice.git(bench, "bundle", "create", str(tmp_path / "b"), "one", "cafe")
+    raw = (tmp_path / "b").read_bytes()
+    (tmp_path / "b").write_bytes(raw.replace(b"refs/heads/cafe\n", b"refs/heads/caf\xe9\n"))
+    assert outcomes(take(world, where, tmp_path / "b")) == {
+        "refs/proposals/alice/one": "taken",
+        "refs/proposals/alice/cafxe9": "taken",
+    }

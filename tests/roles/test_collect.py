@@ -10,8 +10,8 @@ import forge
 import pytest
 from world import Person, World
 
-from gitledger.errors import LedgerError, Unreachable, Usage
-from gitledger.roles import collecting, consumer
+from gitledger.errors import LedgerError, Refused, Unreachable, Usage
+from gitledger.roles import collecting, consumer, taking
 from gitledger.roles.collecting import Collected
 
 PULLS = "refs/pull/*/head"
@@ -329,3 +329,164 @@ def test_only_one_collects_at_a_time(world: World, there: Forge) -> None:
     place = world.place()
     with quarantine.opened(place.directory, place.store), pytest.raises(LedgerError, match="being-carried"):
         collect(world, world.host, there.path)
+
+
+def test_a_key_counts_for_nothing_beside_a_commit_that_it_did_not_sign(world: World, there: Forge) -> None:
+    """Whoever copies a member's signature is told from it at once, however long the line is that it ends."""
+    oid = there.change(world.alice, 1)
+    content = forge.git(there.path, "cat-file", "commit", oid).replace(b"\n\n", b"\n\nNot ", 1)
+    copied = forge.git(there.path, "hash-object", "-t", "commit", "-w", "--stdin", input=content).decode().strip()
+    forge.git(there.path, "update-ref", "refs/pull/2/head", copied)
+    done = collect(world, world.host, there.path)
+    assert done.left == {collecting.FORGED: ("refs/pull/2/head",)}
+    assert outcomes(done) == {"refs/pull/1/head": ("refs/proposals/alice/pull-1", "taken")}
+
+
+def test_strangers_are_looked_into_so_many_in_a_run_and_after_members(
+    world: World, there: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking, "JUDGED_REFS", 1)
+    there.change(world.alice, 1)
+    for number in (2, 3):
+        there.change(world.stranger, number)
+    first = collect(world, world.host, there.path)
+    assert outcomes(first) == {"refs/pull/1/head": ("refs/proposals/alice/pull-1", "taken")}
+    assert (first.left, first.later) == ({}, 2)
+    second = collect(world, world.host, there.path)
+    assert (second.left, second.later) == ({collecting.NO_DOMAIN: ("refs/pull/3/head",)}, 1)
+    third = collect(world, world.host, there.path)
+    assert (third.left, third.later) == ({collecting.NO_DOMAIN: ("refs/pull/2/head",)}, 0)
+
+
+def test_what_there_is_no_time_to_look_into_is_left_to_the_next_run(world: World) -> None:
+    oid = world.propose(world.alice, {"domains/alice/a": "a\n"})
+    place = world.place()
+    assert collecting._Look(place, float("inf")).into("refs/pull/1/head", oid, "", room=True) == ""
+    assert collecting._Look(place, 0.0).into("refs/pull/1/head", oid, "", room=True) is None
+
+
+def test_a_long_line_beside_a_proposal_does_not_hide_where_it_stands(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What leads too far down says nothing of the commits that it passes."""
+    good = world.propose(world.alice, {"domains/alice/a": "a\n"})
+    place = world.place()
+    top = good
+    tree = forge.git(world.host, "rev-parse", f"{good}^{{tree}}").decode().strip()
+    for _ in range(place.verified.state.policy.limits.pending_per_domain):
+        top = forge.commit(world.host, tree, [top], "Up\n", None)
+    look = collecting._Look(place, float("inf"))
+    monkeypatch.setattr(collecting, "_DEEPEST", 0)
+    assert look.into("refs/pull/2/head", top, "", room=True) == collecting.ELSEWHERE
+    assert look.into("refs/pull/1/head", good, "", room=True) == ""
+
+
+def test_what_the_host_s_git_can_not_set_keeps_nothing_else_away(world: World, there: Forge) -> None:
+    forge.git(world.host, "config", "receive.hideRefs", "refs/proposals/alice")
+    there.change(world.alice, 1)
+    there.change(world.james, 2)
+    done = collect(world, world.host, there.path)
+    assert {source: outcome for source, (_, outcome) in outcomes(done).items()} == {
+        "refs/pull/1/head": "refused",
+        "refs/pull/2/head": "taken",
+    }
+    assert "hidden" in done.refused[0].said
+
+
+def test_a_run_that_fails_remembers_what_it_left_and_tells_the_rest_the_next_time(
+    world: World, there: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there.change(world.stranger, 1, sign=False)
+    there.change(world.alice, 2)
+    clone = clone_for(world)
+    with monkeypatch.context() as patched, pytest.raises(Refused, match="too-many-carried"):
+        patched.setattr(consumer, "QUEUE_LIMIT", 0)
+        collect(world, clone, there.path)
+    again = collect(world, clone, there.path)
+    assert (again.known, again.left) == (1, {})
+    assert outcomes(again) == {"refs/pull/2/head": ("refs/proposals/alice/pull-2", "taken")}
+
+
+@pytest.mark.long
+def test_a_branch_named_as_the_ledger_that_holds_no_snapshot_holds_proposals(world: World, where: Path) -> None:
+    there = Forge(world)
+    oid = world.commit(world.alice, {"domains/alice/a": "a\n"})
+    world.alice.git(world.clone(world.alice), "push", "-q", str(there.path), f"+{oid}:refs/heads/common")
+    done = collect(world, where, there.path, "refs/heads/*")
+    assert outcomes(done) == {"refs/heads/common": ("refs/proposals/alice/common", "taken")}
+    assert world.place(where).verified.number == 0
+
+
+@pytest.mark.long
+def test_two_forges_do_not_replace_what_came_from_each_other(world: World, there: Forge, where: Path) -> None:
+    one = there.change(world.alice, 7)
+    other = world.path / "other.git"
+    world.stranger.git(world.path, "clone", "-q", "--mirror", str(there.path), str(other))
+    world.tick(60)
+    two = world.commit(world.alice, {"domains/alice/two": "2\n"})
+    push = ("push", "-q", str(other))
+    world.alice.git(world.clone(world.alice), *push, f"+{two}:refs/pull/7/head")
+    collect(world, where, there.path)
+    assert outcomes(collect(world, where, other)) == {"refs/pull/7/head": ("refs/proposals/alice/pull-7-2", "taken")}
+    assert world.place(where).queue_refs() == {"refs/proposals/alice/pull-7": one, "refs/proposals/alice/pull-7-2": two}
+    world.tick(60)
+    three = world.commit(world.alice, {"domains/alice/three": "3\n"})
+    world.alice.git(world.clone(world.alice), *push, f"+{three}:refs/pull/7/head")
+    collect(world, where, other)
+    assert world.place(where).queue_refs()["refs/proposals/alice/pull-7-2"] == three
+
+
+def test_a_copy_of_a_pull_request_does_not_name_it(world: World, there: Forge) -> None:
+    oid = there.change(world.alice, 1)
+    there.pull(3, oid, world.alice)
+    done = collect(world, world.host, there.path)
+    assert outcomes(done) == {"refs/pull/1/head": ("refs/proposals/alice/pull-1", "taken")}
+    assert (done.left, done.known) == ({collecting.SAME: ("refs/pull/3/head",)}, 0)
+    assert collect(world, world.host, there.path).known == 2
+    assert world.place().queue_refs() == {"refs/proposals/alice/pull-1": oid}
+
+
+def test_a_branch_of_any_name_is_taken_or_left_with_a_sentence(world: World, there: Forge) -> None:
+    names = ("gr\u00fc\u00dfe", "\u0436")
+    oids = [world.commit(world.alice, {f"domains/alice/{number}": "x\n"}) for number in (1, 2, 3)]
+    for name, oid in zip((*names, "x"), oids, strict=True):
+        world.alice.git(world.clone(world.alice), "push", "-q", str(there.path), f"{oid}:refs/heads/{name}")
+    packed = there.path / "refs" / "heads"
+    (packed / "x").rename(packed / "caf\udce9")
+    done = collect(world, world.host, there.path, "refs/heads/*")
+    assert outcomes(done) == {
+        f"refs/heads/{names[0]}": ("refs/proposals/alice/gre", "taken"),
+        f"refs/heads/{names[1]}": ("refs/proposals/alice/change", "taken"),
+    }
+    assert done.left == {collecting.ODD_NAME: ("refs/heads/caf\ufffd",)}
+
+
+@pytest.mark.long
+def test_why_a_member_s_commit_is_not_taken_is_said_as_it_is(world: World, there: Forge) -> None:
+    base, key = world.tip, world.alice.key
+
+    def pull(number: int, **how: object) -> None:
+        oid = forge.proposal(there.path, base, {"domains/alice/a": b"x"}, key, seconds=world.now, **how)  # type: ignore[arg-type]
+        at = there.path / "refs" / "pull" / str(number)
+        at.mkdir(parents=True)
+        (at / "head").write_text(f"{oid}\n")
+
+    pull(1)
+    pull(2, parents=[base, base])
+    pull(3, message="\x1b[31mRed\n")
+    pull(4, tree="d" * 40)
+    done = collect(world, world.host, there.path)
+    said = {source: item.said for source, item in done.items if item.outcome == "refused"}
+    assert said.keys() == {"refs/pull/2/head", "refs/pull/3/head"}
+    assert "[proposal-parents]" in said["refs/pull/2/head"]
+    assert "[summary-control]" in said["refs/pull/3/head"]
+    assert (done.left, done.later) == ({collecting.UNSENT: ("refs/pull/4/head",)}, 0)
+
+
+def test_a_line_that_is_too_long_is_of_this_ledger(world: World) -> None:
+    good = world.propose(world.alice, {"domains/alice/a": "a\n"})
+    place, top = world.place(), good
+    tree = forge.git(world.host, "rev-parse", f"{good}^{{tree}}").decode().strip()
+    for _ in range(place.verified.state.policy.limits.pending_per_domain + 5):
+        top = forge.commit(world.host, tree, [top], "Up\n", None)
+    assert collecting._Look(place, float("inf")).into("refs/pull/2/head", top, "", room=True) == ""

@@ -435,7 +435,17 @@ def test_a_queue_beyond_the_limit_is_left_there(place: Place, mirror: Mirror, mo
         mirror.set(f"refs/proposals/alice/{topic}", proposal)
     mirror.grow()
     report = fetch(place)
-    assert (report.left, report.after) == (1, 4)
+    assert (report.left, report.after) == ({"alice": 1}, 4)
+
+
+def test_a_queue_beyond_the_limit_is_cut_off_in_turn() -> None:
+    refs = [f"refs/proposals/alice/{number:04}" for number in range(50)]
+    fair = ["refs/proposals/james/x", "refs/proposals/you/x", f"refs/endorsements/{'0' * 40}/you"]
+    fair += [f"refs/rotations/{'0' * 64}/draft"]
+    unknown = [f"refs/proposals/a{number}/x" for number in range(50)]
+    first = consumer._in_turn([*refs, *unknown, *fair], {"alice", "james", "you"})[:6]
+    assert first == [fair[3], fair[2], "refs/proposals/a0/x", refs[0], *fair[:2]]
+    assert set(consumer._in_turn([*refs, *fair], set())[:5]) == {refs[0], *fair}  # a first fetch knows no domains
 
 
 def test_a_fetch_on_the_host_is_wrong_usage(world: World) -> None:

@@ -22,6 +22,7 @@ from gitledger.roles.doctor import Report
 from gitledger.roles.journal import Journal
 from gitledger.roles.machine import Finding, clock
 from gitledger.roles.memory import Memory
+from gitledger.roles.notes import DERIVED
 
 pytestmark = pytest.mark.long
 
@@ -145,6 +146,17 @@ def test_programs_that_are_not_there_are_named(world: World, tmp_path: Path, mon
     assert set(said) == {"git", "openssh"} and all("apt install" in one.mend for one in said.values())
 
 
+def test_in_a_repository_without_git_only_the_machine_is_looked_at(
+    world: World, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (world.path / "none").mkdir()
+    monkeypatch.setenv("PATH", str(world.path / "none"))
+    report = examine(world, host)
+    assert report.directory == host and {one.area for one in report.findings} == {
+        *("git", "python", "libgit2", "openssh", "clock", "disk")
+    }
+
+
 @pytest.mark.parametrize(
     ("now", "severity"),
     [(0, "fine"), (-60, "fine"), (-3600, "note"), (-86_401, "wrong"), (86_400 * 3650, "fine")],
@@ -262,6 +274,17 @@ def test_a_shared_repository_that_its_group_can_not_write_is_mended(world: World
     assert "ledger.json can't be changed" in wrongs(examine(world, host))[0].sentence
 
 
+def test_in_a_shared_repository_too_nothing_may_be_changed_by_everybody(world: World, host: Path) -> None:
+    world.you.git(host, "config", "core.sharedRepository", "group")
+    subprocess.run(["chmod", "-R", "g+rwX", str(host)], check=True)
+    subprocess.run(["find", str(host), "-type", "d", "-exec", "chmod", "g+s", "{}", "+"], check=True)
+    for path in ("hooks/pre-receive", "gitledger/ledger.json"):
+        (host / path).chmod(0o777)
+    found = [one for one in examine(world, host).findings if one.area == "owner"]
+    assert [one.severity for one in found] == ["note", "wrong", "wrong"]
+    heals(world, host, "owner", "by everybody")
+
+
 def test_files_of_somebody_else_in_a_repository_are_wrong(world: World, host: Path) -> None:
     if os.getuid() != 0:
         pytest.skip("needs to give a file to another user")
@@ -285,7 +308,9 @@ def test_hooks_of_a_host_that_would_not_run_are_wrong(world: World, host: Path, 
     heals(world, host, "setup", "hooks/")
 
 
-@pytest.mark.parametrize("setting", ["core.fsync none", "receive.denyDeletes false", "transfer.fsckObjects false"])
+@pytest.mark.parametrize(
+    "setting", ["core.fsync none", "receive.denyDeletes false", "transfer.fsckObjects false", "receive.maxInputSize 5"]
+)
 def test_settings_of_a_host_that_are_others_are_wrong(world: World, host: Path, setting: str) -> None:
     world.you.git(host, "config", *setting.split())
     heals(world, host, "setup", setting.partition(" ")[0].lower())
@@ -300,6 +325,99 @@ def test_a_host_that_was_moved_is_mended(world: World, host: Path) -> None:
     assert wrongs(examine(world, moved)) == []
 
 
+@pytest.mark.parametrize(
+    ("broken", "area", "said"),
+    [
+        (": >HEAD", "setup", "HEAD is missing or damaged"),
+        ("rm HEAD", "setup", "HEAD is missing or damaged"),
+        ("echo garbage >HEAD", "setup", "HEAD is missing or damaged"),
+        ("rm config", "setup", "config is lost"),
+        (": >config", "setup", "config is lost"),
+        ("echo '[[[' >>config", "setup", "config is damaged"),
+        ("git config core.bare false", "setup", "core.bare"),
+        ("git pack-refs --all; echo garbage >>packed-refs", "refs", "packed-refs is damaged"),
+        ("git pack-refs --all; printf 'abc' >>packed-refs", "refs", "packed-refs is damaged"),
+        ("git rev-parse common@1 >shallow", "ledger", "shallow"),
+        ("rm -r gitledger", "setup", "gitledger is gone"),
+        ("rm -r gitledger; touch gitledger", "setup", "gitledger is no directory"),
+        ("git config receive.procReceiveRefs refs/proposals", "setup", "procreceiverefs"),
+        ("echo >hooks/pre-receive; echo '# mine' >hooks/post-receive", "setup", "hooks/pre-receive"),
+        ("rm hooks/post-receive; ln -s /nonexistent hooks/post-receive", "setup", "hooks/post-receive is no file"),
+        ("rm hooks/post-receive; mkdir hooks/post-receive", "setup", "hooks/post-receive is no file"),
+    ],
+)
+def test_what_keeps_git_from_a_host_is_mended(world: World, host: Path, broken: str, area: str, said: str) -> None:
+    world.you.run(host, "sh", "-c", broken)
+    heals(world, host, area, said)
+    assert world.you.run(host, sys.executable, "-P", "-m", "gitledger", "hooks", "check", ".").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "broken", ["rm refs/heads/common", "printf '%040d\\n' 0 >refs/heads/common", ": >refs/heads/common"]
+)
+def test_a_branch_that_is_lost_on_a_host_comes_back_from_the_newest_tag(world: World, host: Path, broken: str) -> None:
+    tip = world.tip
+    world.you.run(host, "sh", "-c", broken)
+    forge.set_ref(host, "refs/tags/common@7", tip)  # whose number is another is none to go by
+    with world.acting(world.you):
+        (said,) = (one for one in wrongs(doctor.examine(host, now=world.now)) if one.area == "ledger")
+    assert "common@1" in said.sentence
+    forge.set_ref(host, "refs/tags/common@7", None)
+    heals(world, host, "ledger", "is lost")
+    assert world.tip == tip
+
+
+def test_a_branch_and_tags_that_are_lost_come_from_a_clone(world: World, host: Path, clone: Path) -> None:
+    tip = world.tip
+    for ref in list(world.refs()):
+        forge.set_ref(host, ref, None)
+    (said,) = (one for one in wrongs(examine(world, host)) if one.area == "ledger")
+    type_it(world, host, said.mend.replace("CLONE", str(clone)))
+    assert world.tip == tip and wrongs(examine(world, host, full=True)) == []
+
+
+def test_a_branch_that_went_back_is_put_forward_and_nothing_is_deleted(world: World, host: Path) -> None:
+    tip, refs = world.tip, world.refs()
+    forge.set_ref(host, "refs/heads/common", world.oid(0))
+    for one in wrongs(examine(world, host)):
+        assert "-d" not in one.mend
+    heals(world, host, "ledger", "went back to common@0")
+    assert (world.tip, world.refs()) == (tip, refs)
+
+
+def test_hooks_of_others_that_git_runs_with_pushes_are_noted(world: World, host: Path) -> None:
+    (host / "hooks" / "update").write_text("#!/bin/sh\nexit 1\n")
+    assert notes(examine(world, host)) == []
+    (host / "hooks" / "update").chmod(0o755)
+    (said,) = notes(examine(world, host))
+    assert "hooks/update" in said.sentence
+    type_it(world, host, said.mend)
+    assert notes(examine(world, host)) == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ("echo zz >.git/index", "index is damaged"),
+        (": >.git/HEAD", "HEAD is missing or damaged"),
+        ("git symbolic-ref HEAD refs/heads/nothing", "has no commit"),
+        ("git rev-parse HEAD >.git/shallow", "shallow"),
+    ],
+)
+def test_what_keeps_git_from_a_clone_is_mended(world: World, clone: Path, broken: str, said: str) -> None:
+    world.alice.run(clone, "sh", "-c", broken)
+    found = wrongs(examine(world, clone))
+    heals(world, clone, found[0].area, said)
+    assert world.alice.output(clone, "status", "--porcelain") == ""
+
+
+def test_a_key_that_is_set_up_and_is_not_there_is_noted(world: World, clone: Path) -> None:
+    world.alice.git(clone, "config", "--unset-all", "remote.origin.push")
+    world.alice.git(clone, "config", "user.signingkey", "/nonexistent.pub")
+    (said,) = notes(examine(world, clone))
+    assert said.area == "key" and "/nonexistent.pub" in said.sentence
+
+
 def test_the_guard_and_the_settings_of_a_clone_are_mended_without_the_host(
     world: World, host: Path, clone: Path
 ) -> None:
@@ -309,14 +427,36 @@ def test_the_guard_and_the_settings_of_a_clone_are_mended_without_the_host(
     heals(world, clone, "setup", "reference-transaction is missing")
 
 
-def test_a_python_of_the_hooks_without_this_gitledger_is_wrong(world: World, host: Path) -> None:
+def run_by(host: Path, python: Path, more: str = "") -> None:
+    """Have the hooks of the host run another Python."""
+    for hook in ("pre-receive", "post-receive"):
+        path = host / "hooks" / hook
+        path.write_text(path.read_text().replace(f"python={sys.executable}", f"python={python}") + more)
+
+
+@pytest.mark.parametrize("more", ["", "# mine\n"])
+def test_a_program_that_hooks_name_is_told_and_never_run(world: World, host: Path, more: str) -> None:
+    other, trace = world.path / "other-python", world.path / "it-was-run"
+    other.write_text(f"#!/bin/sh\ntouch {trace}\n")
+    other.chmod(0o755)
+    run_by(host, other, more)
+    (said,) = (one for one in examine(world, host).findings if one.area == "setup" and "hooks/post" not in one.sentence)
+    assert (said.severity, str(other) in said.sentence) == (("wrong", False) if more else ("note", True))
+    assert not trace.exists()
+    type_it(world, host, said.mend)
+    assert [one.severity for one in examine(world, host).findings if one.area == "setup"] == ["fine"]
+
+
+def test_a_python_that_starts_hooks_without_gitledger_is_wrong(
+    world: World, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = world.path / "other-python"
     other.write_text("#!/bin/sh\nexit 1\n")
     other.chmod(0o755)
-    for hook in ("pre-receive", "post-receive"):
-        path = host / "hooks" / hook
-        path.write_text(path.read_text().replace(f"python={sys.executable}", f"python={other}"))
-    heals(world, host, "setup", "no gitledger")
+    run_by(host, other)
+    monkeypatch.setattr(sys, "executable", str(other))
+    (said,) = wrongs(examine(world, host))
+    assert said.area == "setup" and "no gitledger" in said.sentence
 
 
 @pytest.mark.parametrize("lock", ["packed-refs.lock", "HEAD.lock", "config.lock", "refs/heads/common.lock"])
@@ -453,19 +593,29 @@ def test_a_note_of_what_is_verified_that_is_damaged_is_written_anew(world: World
     heals(world, clone, "ledger", "verified.json")
 
 
+@pytest.mark.parametrize("name", ["verified.json", "ledger.json"])
+def test_what_can_not_be_read_of_a_place_is_told_with_a_mend(world: World, clone: Path, name: str) -> None:
+    path = clone / ".git" / "gitledger" / name
+    path.unlink()
+    path.mkdir()
+    said = [one for one in wrongs(examine(world, clone)) if one.area == "ledger"]
+    assert [f"{path} can't be read: Is a directory" in one.sentence for one in said] == [True]
+    assert said[0].mend.startswith(f"ls -ld {path}")
+
+
 def test_a_place_that_forgot_what_it_is_can_be_made_again(world: World, host: Path) -> None:
     (host / "gitledger" / "ledger.json").write_text("[]")
     heals(world, host, "ledger", "ledger.json")
 
 
-@pytest.mark.parametrize("name", ["rotations.json", "fetched.json"])
+@pytest.mark.parametrize("name", [one.name for one in DERIVED])
 def test_a_note_that_is_damaged_is_wrong(world: World, clone: Path, name: str) -> None:
-    (clone / ".git" / "gitledger" / name).write_text("nonsense")
+    (clone / ".git" / "gitledger" / name).write_text('{"others": 1e999}')
     heals(world, clone, "notes", name)
 
 
-@pytest.mark.parametrize("name", ["mirrors.json", "mirror-hub.json", "carried.json"])
-def test_a_note_of_mirrors_or_carriers_that_is_damaged_is_wrong(world: World, host: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["mirrors.json", "mirror-hub.json"])
+def test_a_note_of_mirrors_that_is_damaged_is_wrong(world: World, host: Path, name: str) -> None:
     with world.acting(world.you):
         mirrors.add(world.place(host), "hub", "ssh://git@ledger.invalid/common.git")
     (host / "gitledger" / name).write_text("nonsense")

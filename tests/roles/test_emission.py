@@ -268,6 +268,7 @@ def test_a_hundred_snapshots_in_one_push(world: World) -> None:
 
 EMIT = """
 import sys
+from pathlib import Path
 from gitledger.roles import witness
 from gitledger.roles.place import Place
 from gitledger.signing import signers
@@ -278,7 +279,7 @@ witness.emit(place, signers.find(None, sys.argv[2], ask=None), int(sys.argv[3]))
 
 @pytest.mark.parametrize("seed", range(1))
 def test_killed_at_random_moments_nothing_is_lost_and_nothing_forks(world: World, seed: int) -> None:
-    _kill_emissions(world, seed, rounds=6)
+    _kill_emissions(world, seed, rounds=3)
 
 
 @pytest.mark.long

@@ -42,6 +42,35 @@ def test_an_older_tip_does_not_come_back(world: World) -> None:
     accepted(world.push(world.alice, path, "+HEAD:refs/proposals/alice/t"))
 
 
+def test_of_two_versions_of_one_second_the_first_stays(world: World) -> None:
+    """The first one there: else anybody could bring back, for ever, what was replaced."""
+    first = world.propose(world.alice, NOTE)
+    path = world.clone(world.alice)
+    same = {"GIT_COMMITTER_DATE": f"{committed(path, first)} +0000"}
+    world.alice.git(path, "commit", "-q", "-S", "--amend", "-m", "Another version", **same)
+    amended = world.oid("HEAD", path)
+    done = refused(world.push(world.stranger, path, f"+{amended}:refs/proposals/alice/t"), "replaces-newer")
+    assert "in the same second as" in said(done)
+    type_mends(world.alice, path, done)
+    accepted(world.push(world.alice, path, "+HEAD:refs/proposals/alice/t"))
+
+
+def test_a_line_goes_on_within_a_second_and_not_back(world: World) -> None:
+    first = world.propose(world.alice, NOTE)
+    path = world.clone(world.alice)
+    same = {"GIT_COMMITTER_DATE": f"{committed(path, first)} +0000"}
+    (path / "shared" / "more.txt").write_text("more\n")
+    world.alice.git(path, "add", "-A")
+    world.alice.git(path, "commit", "-q", "-S", "-m", "More", **same)
+    accepted(world.push(world.alice, path, "HEAD:refs/proposals/alice/t"))
+    refused(world.push(world.stranger, path, f"+{first}:refs/proposals/alice/t"), "replaces-newer")
+
+
+def committed(repository: Path, oid: str) -> int:
+    """When it was committed, in seconds."""
+    return int(forge.git(repository / ".git", "show", "-s", "--format=%ct", oid))
+
+
 def test_nobody_replaces_a_proposal_of_another_domain(world: World) -> None:
     world.propose(world.alice, NOTE)
     other = world.propose(world.james, {"shared/james.txt": b"mine\n"}, domain="alice", check=False)
@@ -72,10 +101,25 @@ def test_a_line_counts_with_each_of_its_commits(world: World) -> None:
     world.propose(world.alice, {"shared/b.txt": b"other\n"}, base=first)
 
 
-def test_the_same_line_on_two_topics_counts_once(world: World) -> None:
-    world.make_host(limits="pending_per_domain: 1")
+def test_what_stands_on_two_topics_counts_once(world: World) -> None:
+    world.make_host(limits="pending_per_domain: 2")
+    first = world.propose(world.alice, {"shared/a.txt": b"a\n"}, topic="a")
+    world.propose(world.alice, {"shared/b.txt": b"b\n"}, base=first, topic="b")
+
+
+def test_nobody_gives_a_line_a_second_name(world: World) -> None:
+    """Anybody could, without a key, and fill the queue of whoever signed it."""
     proposal = world.propose(world.alice, NOTE, topic="a")
-    accepted(world.push(world.alice, world.clone(world.alice), f"{proposal}:refs/proposals/alice/b"))
+    other = world.propose(world.alice, {"shared/b.txt": b"b\n"}, topic="b")
+    path = world.clone(world.alice)
+    copies = [f"{proposal}:refs/proposals/alice/z{number}" for number in range(20)]
+    assert "refs/proposals/alice/a" in said(refused(world.push(world.stranger, path, *copies), "proposed-already"))
+    refused(world.push(world.stranger, path, copies[0]), "proposed-already")
+    refused(world.push(world.stranger, path, f"+{other}:refs/proposals/alice/a"), "proposed-already")
+    third = world.propose(world.alice, {"shared/c.txt": b"c\n"}, push=False)
+    both = [f"{third}:refs/proposals/alice/c", f"{third}:refs/proposals/alice/d"]
+    refused(world.push(world.alice, path, *both), "proposed-already")
+    accepted(world.push(world.alice, path, both[0]))
 
 
 # Domains not yet registered

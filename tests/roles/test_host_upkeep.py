@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import forge
+import pytest
 from world import World, accepted
 
 from gitledger.roles import host
@@ -72,6 +73,7 @@ def test_any_number_of_hooks_may_run_at_a_time(world: World) -> None:
     assert len(world.snapshots()) == 5 and queue(world) == []
 
 
+@pytest.mark.long
 def test_a_hook_that_is_killed_is_finished_by_the_next(world: World) -> None:
     many(world, 3)
     moments = random.Random(7)

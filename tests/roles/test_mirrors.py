@@ -178,10 +178,67 @@ def test_a_mirror_that_refuses_is_told_in_its_own_words_and_tried_again_after_gr
         said = known(world.host)
         assert said["tries"] == at and "quota exceeded" in str(said["error"])
         waits.append(int(str(said["next"])) - 1000)
-    assert waits[:4] == [60, 120, 240, 480] and waits[-1] == mirrors.LONGEST_WAIT
+    assert waits[:4] == [60, 120, 240, 480] and waits[-1] == due.LONGEST_WAIT
     hook(backup, "exit 0")
     standing = mirrors.push(world.place(), "backup")
     assert (standing.reached.error, standing.reached.tries, standing.reached.next, standing.lag) == ("", 0, 0, 0)
+
+
+@pytest.mark.parametrize(("ahead", "names"), [(60, []), (86_000, []), (90_000, ["backup"]), (1e999, ["backup"])])
+def test_a_clock_that_was_ahead_holds_up_a_mirror_no_longer_than_a_failure(
+    world: World, backup: Path, ahead: float, names: list[str]
+) -> None:
+    after = "1e999" if ahead == 1e999 else int(time.time() + ahead)
+    (world.host / "gitledger" / "mirror-backup.json").write_text(f'{{"next": {after}}}')
+    assert due.mirrors(str(world.host)) == names
+
+
+def test_a_tag_that_is_wrong_on_a_mirror_holds_up_no_branch(world: World, backup: Path) -> None:
+    mirrors.push(world.place(), "backup")
+    forge.set_ref(backup, "refs/tags/common@1", world.oid(0))
+    with pytest.raises(Refused, match="mirror-differs") as caught:
+        publish(world)
+        mirrors.push(world.place(), "backup", patience=10)
+    assert "git push" in caught.value.mend and "fetch" not in caught.value.mend
+    assert int(str(known(world.host)["tags_next"])) > time.time()
+    publish(world)
+    until(lambda: world.refs(backup)["refs/heads/common"] == world.tip and known(world.host)["branch"] == world.tip)
+    assert due.mirrors(str(world.host)) == []
+    (standing,) = mirrors.standings(world.place())
+    assert standing.lag == 0 and "common@1" in standing.reached.failed[0]
+    forge.set_ref(backup, "refs/tags/common@1", None)
+    mirrors.push(world.place(), "backup", patience=10)
+    assert world.refs(backup) == ours(world) and known(world.host)["done"] == world.tip
+
+
+def test_a_mirror_that_is_a_host_itself_makes_its_tags_and_all_is_there(world: World, backup: Path) -> None:
+    from gitledger.roles import host
+
+    mirrors.push(world.place(), "backup")
+    with world.acting(world.you):
+        host.install(backup)
+    publish(world)
+    until(lambda: known(world.host).get("done") == world.tip)
+    assert world.refs(backup) == ours(world) and known(world.host)["tags_error"] == ""
+
+
+@pytest.mark.parametrize(("shared", "mode"), [(False, 0o600), (True, 0o660)])
+def test_who_may_read_the_addresses_of_mirrors_may_push_as_the_host(world: World, shared: bool, mode: int) -> None:
+    from gitledger.roles import host
+
+    if shared:
+        world.host.chmod(0o2775)
+    before = os.umask(0o022)
+    try:
+        host.check(world.host)
+        (world.host / "gitledger" / "settled").unlink()
+        host.install(world.host)
+        mirrors.add(world.place(), "backup", "https://you:secret@example.org/common.git")
+    finally:
+        os.umask(before)
+    assert (world.host / "gitledger" / "mirrors.json").stat().st_mode & 0o777 == mode
+    for name in ("settled", "ledger.json"):
+        assert (world.host / "gitledger" / name).stat().st_mode & 0o777 == (0o664 if shared else 0o644)
 
 
 def test_a_mirror_that_is_down_waits_its_turn_and_gets_all_with_the_next_push_after_it(
@@ -258,7 +315,18 @@ def test_a_tag_that_was_moved_there_is_told_and_what_is_missing_comes_all_the_sa
     assert f"common@2 {mirror.snapshots[2]}" in refs and f"common@1 {mirror.snapshots[2]}" in refs
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"mirrors": 1}', '{"mirrors": [1]}', '{"mirrors": [{}]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"mirrors": 1}',
+        '{"mirrors": [1]}',
+        '{"mirrors": [{}]}',
+        pytest.param('{"x":' * 50_000, id="deep"),
+    ],
+)
 def test_damaged_notes_hold_up_no_push(world: World, backup: Path, text: str) -> None:
     (world.host / "gitledger" / "mirrors.json").write_text(text)
     assert world.propose(world.alice, {"domains/alice/waits": "a\n"}).push is not None

@@ -263,6 +263,7 @@ def test_what_the_old_witness_signed_and_did_not_publish_is_kept_aside_once_anot
     assert witnesses(world) == ["you", "james", "james", "you", "you"]
 
 
+@pytest.mark.long
 def test_what_the_old_witness_published_on_a_host_that_lost_it_does_not_keep_it_from_serving_again(
     world: World,
 ) -> None:

@@ -428,6 +428,15 @@ def test_a_missing_file_says_how_to_make_a_key(home: Path) -> None:
     assert f"ssh-keygen -t ed25519 -f {home}/nothing" in error.mend
 
 
+def test_a_missing_public_half_is_never_made_of_a_private_one(home: Path, alice: Path) -> None:
+    """`ssh-keygen -f X.pub` would put the private key there."""
+    error = refusal(lambda: signers.find(None, str(home / "a b" / "id_ed25519.pub"), ask=None))
+    assert error.mend == f"make one: ssh-keygen -t ed25519 -f '{home}/a b/id_ed25519'"
+    public(alice).unlink()
+    error = refusal(lambda: signers.find(None, str(public(alice)), ask=None))
+    assert error.mend == f"write it anew: ssh-keygen -y -f {alice} > {public(alice)}"
+
+
 def test_the_tilde_of_nobody_is_a_sentence() -> None:
     assert refusal(lambda: signers.find(None, "~no-such-person/key", ask=None)).rule == "no-key"
 

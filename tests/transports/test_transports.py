@@ -22,6 +22,8 @@ from spoken import said
 from world import Done, Person, World, accepted, refused
 
 from gitledger.errors import Fork, Unreachable, Unsound
+from gitledger.exchange import remotes
+from gitledger.objects.store import Store
 from gitledger.roles import consumer, doctor, witness
 from gitledger.roles.place import Place
 
@@ -283,6 +285,17 @@ def test_where_people_only_read_a_push_is_refused(served: Served) -> None:
     assert done.returncode and done.before == done.after
     assert "service not enabled" in done.stderr
     assert world.push(world.alice, clone, "HEAD:refs/proposals/alice/t").returncode == 0
+
+
+@pytest.mark.parametrize("served", ["daemon", "http"], indirect=True)
+def test_a_host_that_lets_nobody_push_is_not_one_that_is_silent(served: Served) -> None:
+    world = served.world
+    forge_config(world.host, "http.receivepack", "false")
+    clone = served.clone(world.alice)
+    oid = world.commit(world.alice, NOTE, clone=clone)
+    with pytest.raises(Unreachable) as caught:
+        remotes.push(Store.open(clone), served.url, {"refs/proposals/alice/t": oid})
+    assert caught.value.rule == "no-right-to-push" and "lets nobody push, or not you" in caught.value.what
 
 
 @pytest.mark.parametrize("served", ["ssh", "http", "daemon", "gitolite"], indirect=True)
