@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as in `typing`, which a hook has no time to import
 if TYPE_CHECKING:
     from gitledger.errors import (
         Failed,
@@ -41,6 +39,8 @@ def __getattr__(name: str) -> object:
     """Import what is asked for when it is asked for: a hook that imports one module does not wait for the rest."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     module = import_module("gitledger.ledger" if name in ("Ledger", "Snapshot") else "gitledger.errors")
     found: object = getattr(module, name)
     return found

@@ -7,9 +7,6 @@ who raised (the ref, the snapshot, the path) adds it with `about`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 
 class LedgerError(Exception):
     """The base of every error that gitledger raises.
@@ -69,11 +66,17 @@ class Unreachable(LedgerError):
     exit_status = 4
 
 
-@contextmanager
-def about(subject: str) -> Iterator[None]:
+class about:
     """Name the place (a ref, a snapshot, a path) in every error that passes and has none yet."""
-    try:
-        yield
-    except LedgerError as error:
-        error.subject = error.subject or subject
-        raise
+
+    __slots__ = ("_subject",)
+
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
+
+    def __enter__(self) -> None:
+        """Nothing is done before."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, LedgerError):
+            error.subject = error.subject or self._subject

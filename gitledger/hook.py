@@ -13,13 +13,15 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
 
 from gitledger.errors import LedgerError, Refused, Usage
 from gitledger.objects.sharing import share
 
+TYPE_CHECKING = False  # as in `typing`, which takes longer to import than the rest of this
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Final
+
     from gitledger.roles.gate import Accepted, Endorsed, Queued, Rotating, Update
     from gitledger.rules.proposal import Proposal
 
@@ -112,14 +114,12 @@ def mirror(name: str) -> int:
 
 def _on_to_mirrors(git_dir: str) -> None:
     """Start a push to each mirror that lacks something. Where that can't be, the next run of the hook tries again."""
-    import contextlib
-
     from gitledger.roles import due
 
-    names = due.mirrors(git_dir)
-    if names:
-        with contextlib.suppress(OSError):
-            due.start(git_dir, names)
+    try:
+        due.start(git_dir, due.mirrors(git_dir))
+    except OSError:
+        return
 
 
 def _pushed() -> list[Pushed]:
@@ -270,7 +270,14 @@ def _say(lines: Iterable[str]) -> None:
         pass
 
 
-if __name__ == "__main__":
-    # Half of what a hook takes is to import and to tear down: nothing is collected meanwhile, and nothing torn down.
+def run(arguments: Sequence[str]) -> None:
+    """Be the hook that `arguments` name, and end with its exit status.
+
+    Half of what a hook takes is to import and to tear down: nothing is collected meanwhile, and nothing torn down.
+    """
     gc.disable()
-    os._exit(main(sys.argv[1:]))
+    os._exit(main(arguments))
+
+
+if __name__ == "__main__":
+    run(sys.argv[1:])

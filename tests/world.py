@@ -473,6 +473,11 @@ class World:
             place, signer = self.place(), person.signer()
             return witness.emit(place, signer, seconds or self.now, only=only or None, first_here=first_here)
 
+    def signed(self, by: Person | None = None) -> str:
+        """The commit that this person's machine signed last and has not seen published."""
+        home = (by or self.you).home / ".local" / "state" / "gitledger" / self.anchor.removeprefix("sha256:")
+        return forge.git(self.host, "bundle", "list-heads", str(home / "pending.bundle")).decode().split()[0]
+
     # Where attacks are built
 
     def bench(self, person: Person | None = None) -> Path:

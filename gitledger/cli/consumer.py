@@ -157,6 +157,10 @@ def verify(
     from_genesis: Annotated[
         bool, typer.Option("--from-genesis", help="Verify every snapshot up to it, from the anchor on.")
     ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", metavar="N", min=1, help="Processes to share it; as many as the machine runs."),
+    ] = None,
     as_json: Json = False,
     at: At = None,
 ) -> None:
@@ -170,7 +174,7 @@ def verify(
 
     place = place_here()
     with output.progress("Verifying from genesis") as meter:
-        found = consumer.verify(place, snapshot, from_genesis=from_genesis, progress=meter.step)
+        found = consumer.verify(place, snapshot, from_genesis=from_genesis, jobs=jobs, progress=meter.step)
     say_unknown_format(place)
     if as_json:
         output.as_json(

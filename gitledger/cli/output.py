@@ -223,7 +223,8 @@ class Meter:
             self.clear()
             self._bar = _bar(self._what)
             self._bar.start()
-        self._bar.update(self._bar.task_ids[0], completed=done, total=of)
+        rate = f"{done / (time.monotonic() - self._begun):,.0f}/s"
+        self._bar.update(self._bar.task_ids[0], completed=done, total=of, rate=rate)
 
     def clear(self) -> None:
         """Leave no trace on the terminal."""
@@ -256,9 +257,12 @@ def progress(what: str) -> Iterator[Meter]:
 def _bar(what: str) -> Bar:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    shape = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*shape, console=_console(error=True), transient=True)
-    bar.add_task(what)
+    rate = TextColumn("{task.fields[rate]}")
+    console = _console(error=True)
+    bars = (BarColumn(None),) if console.width >= _NARROW else ()
+    shape = (TextColumn("{task.description}"), *bars, MofNCompleteColumn(), rate, TimeRemainingColumn())
+    bar = Progress(*shape, console=console, transient=True)
+    bar.add_task(what, rate="")
     return bar
 
 

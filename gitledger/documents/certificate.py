@@ -14,7 +14,7 @@ So no command id comes twice.
 from __future__ import annotations
 
 from base64 import b64decode
-from itertools import pairwise
+from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
@@ -49,9 +49,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         PublicKey.parse(self.certificate)
         if len(self.salts) > WINDOW:
             raise Malformed("record-salts", f"a record holds at most {WINDOW} salts, this one {len(self.salts)}")
-        if not all(0 < salt <= LARGEST_NUMBER for salt in self.salts):
+        if self.salts and not 0 < min(self.salts) <= max(self.salts) <= LARGEST_NUMBER:
             raise Malformed("record-salts", "a salt is between 1 and 2^63 - 1")
-        if not all(one < next_ for one, next_ in pairwise(self.salts)):
+        if list(self.salts) != sorted(set(self.salts)):
             raise Malformed("record-salts", "the salts of a record ascend, each once")
 
     @classmethod
@@ -67,8 +67,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @staticmethod
     def path_of(key_id: str) -> str:
         """Where the record of the key with this key id stands in the tree. Raises Malformed (`key-id`)."""
-        name = b64decode(check_key_id(key_id).removeprefix("SHA256:") + "=").hex()
-        return f"ledger/certificates/{name[:2]}/{name[2:]}.json"
+        return _path_of(key_id)
 
     @property
     def public(self) -> PublicKey:
@@ -107,3 +106,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def revoked(self) -> Record:
         """This record once the key has left its manifest."""
         return msgspec.structs.replace(self, status="revoked")
+
+
+@lru_cache(maxsize=4096)
+def _path_of(key_id: str) -> str:
+    name = b64decode(check_key_id(key_id).removeprefix("SHA256:") + "=").hex()
+    return f"ledger/certificates/{name[:2]}/{name[2:]}.json"

@@ -57,16 +57,23 @@ class Beside(Quarantine):
         return super().environment() | arriving
 
 
+class Workshop(Beside):
+    """Our repository, where what is written goes to the quarantine: a push from there brings it to disk, or nowhere."""
+
+    def write(self, kind: str, content: bytes) -> str:
+        return self._write(kind, content)
+
+
 @contextmanager
-def opened(directory: Path, own: Store | None) -> Iterator[Quarantine]:
-    """A bare repository of its own below `directory`, which borrows the objects of `own`, for as long as the block.
+def opened(directory: Path, own: Store | None, name: str = _DIRECTORY) -> Iterator[Quarantine]:
+    """A bare repository of its own, `name` below `directory`, which borrows the objects of `own`, until the block ends.
 
     Raises Refused (`being-carried`) where another run has it, Failed (`cannot-write`).
     """
-    where = directory / _DIRECTORY
+    where = directory / name
     with _written(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / f"{_DIRECTORY}.lock").open("w")
+        lock = (directory / f"{name}.lock").open("w")
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from gitledger.errors import Malformed
@@ -59,12 +59,17 @@ class Ident:
         The name is not empty and has no space at either end, as git writes it; the address may be empty.
         Neither holds ``<``, ``>`` or a control character. Raises Malformed.
         """
-        _must_be_utf8(line)
         match = _IDENT.fullmatch(line)
         if match is None:
+            _must_be_utf8(line)
             raise Malformed("ident", f"{_shown(line)} is not `name <address> seconds ±hhmm`", _AGAIN)
-        name, email, seconds = match[1].decode(), match[2].decode(), match[3]
-        if not name or name != name.strip(" ") or _CONTROL.search(name + email):
+        seconds = match[3]
+        try:
+            name, email = match[1].decode(), match[2].decode()
+        except UnicodeDecodeError:
+            _must_be_utf8(line)
+            raise
+        if not name or name != name.strip(" ") or _CONTROL.search(name) or _CONTROL.search(email):
             raise Malformed(
                 "ident-name",
                 f"{_shown(line)} has no name, a space around it, or a control character in it",
@@ -94,6 +99,19 @@ class Commit:
     mergetags: tuple[bytes, ...]
     signature: bytes
     message: str
+    payload: bytes = field(init=False, repr=False, compare=False)
+    """What is signed: the content without its gpgsig header."""
+
+    def __post_init__(self) -> None:
+        payload = compose_commit(
+            tree=self.tree,
+            parents=self.parents,
+            author=self.author,
+            committer=self.committer,
+            mergetags=self.mergetags,
+            message=self.message,
+        )
+        object.__setattr__(self, "payload", payload)
 
     @classmethod
     def parse(cls, content: bytes) -> Commit:
@@ -119,18 +137,6 @@ class Commit:
         )
         _must_encode_to(content, commit.encode())
         return commit
-
-    @property
-    def payload(self) -> bytes:
-        """What is signed: the content without its gpgsig header."""
-        return compose_commit(
-            tree=self.tree,
-            parents=self.parents,
-            author=self.author,
-            committer=self.committer,
-            mergetags=self.mergetags,
-            message=self.message,
-        )
 
     def encode(self) -> bytes:
         """The object's content, signature included."""

@@ -2,15 +2,20 @@
 
 Regular files and directories only, in git's order, each name once, and no two siblings that are one name on some
 systems. What a name may be is decided in `paths`.
+
+A directory that changes a little from one snapshot to the next is read and written as what differs: `read` takes over
+from a listing that is read what both begin and end with, and `changed` splices what is new into the bytes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Final
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate, pairwise
+from typing import Final, NamedTuple
 
-from gitledger.errors import Malformed, Refused
+from gitledger.errors import LedgerError, Malformed, Refused
 from gitledger.objects.paths import check_component, fold
 
 REGULAR: Final = 0o100644
@@ -24,29 +29,274 @@ STOCK_TREE: Final = "Make the tree with stock git: git add, then git commit -S"
 
 _MODES: Final = {text.strip(): mode for mode, text in MODE_TEXT.items()}
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
+_ID160: Final = 20
+ID256: Final = 32
+"""How many bytes an object id has in a SHA-256 repository."""
+
+LONGER: Final = ID256 - _ID160
+"""How much longer an entry is there."""
+
+_FILE: Final = len("100644 \0") + _ID160
+_DIRECTORY: Final = len("40000 \0") - len("/") + _ID160
+_PIECE: Final = 4096
 
 
-def parse(raw: bytes, *, root: bool) -> Iterator[tuple[str, int, str]]:
-    """Name, mode and object id of each entry of the tree object `raw`; `root` says that it is the root tree.
+class Entry(NamedTuple):
+    """One entry of a directory: `oid` is an object id, 40 hex."""
 
+    name: str
+    mode: int
+    oid: str
+
+
+class Edit(NamedTuple):
+    """In place of the entries from `start` up to `end` of a listing comes `name`, with `mode`; empty: nothing."""
+
+    start: int
+    end: int
+    key: bytes
+    name: str
+    mode: int
+
+
+class Listing:
+    """The content of one directory: `raw`, the tree object, and where in it each entry begins.
+
+    `keys` are what entries sort by, the name and for a directory a slash; `starts` has one more, the length of `raw`.
+    Nothing of it changes, and listings that differ in no name share both.
+    """
+
+    __slots__ = ("_folded", "_hint", "keys", "raw", "starts")
+
+    def __init__(self, raw: bytes, keys: list[bytes], starts: list[int]) -> None:
+        self.raw = raw
+        self.keys = keys
+        self.starts = starts
+        self._folded: frozenset[str] | None = None
+        self._hint = -1  # the place of the one entry that differs in the listing that it was read like
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(self.at, range(len(self.keys)))
+
+    def at(self, index: int) -> Entry:
+        """The entry at a place in git's order."""
+        return Entry(self.keys[index].removesuffix(b"/").decode(), *self.mode_and_oid(index))
+
+    def mode_and_oid(self, index: int) -> tuple[int, str]:
+        """The mode and the object id, 40 hex, of the entry at a place in git's order."""
+        start, end = self.starts[index], self.starts[index + 1]
+        mode = DIRECTORY if self.keys[index].endswith(b"/") else _MODES[self.raw[start : start + 6]]
+        return mode, self.raw[end - _ID160 : end].hex()
+
+    def place(self, name: str) -> int:
+        """The place of the entry `name`; -1 where there is none."""
+        keys, key = self.keys, name.encode("utf-8", "surrogatepass")
+        at = bisect_left(keys, key)
+        if at < len(keys) and keys[at] == key:
+            return at
+        key += b"/"
+        at = bisect_left(keys, key, at)
+        return at if at < len(keys) and keys[at] == key else -1
+
+    @property
+    def folded(self) -> frozenset[str]:
+        """The names, each as systems know it that see no case."""
+        if self._folded is None:
+            self._folded = frozenset(fold(key.removesuffix(b"/").decode()) for key in self.keys)
+        return self._folded
+
+    def differing(self, other: Listing) -> list[str]:
+        """The names among which are all that differ here and there, each once."""
+        hint = other._hint
+        if hint >= 0 and other.keys is self.keys:
+            start, end = self.starts[hint], self.starts[hint + 1]
+            if self.raw[end:] == other.raw[end:] and self.raw[:start] == other.raw[:start]:
+                return [self.keys[hint].removesuffix(b"/").decode()]
+        first, last, _, end = _middle(self, other.raw)
+        theirs = bisect_left(other.starts, end)
+        if other.starts[theirs] != end:  # what both end with begins within an entry there
+            last, theirs = len(self), len(other)
+        keys = (*self.keys[first:last], *other.keys[first:theirs])
+        return list(dict.fromkeys(key.removesuffix(b"/").decode() for key in keys))
+
+    def with_ids(self, ids: Iterable[bytes]) -> bytes:
+        """The bytes of this listing with `ids`, one for each entry, in place of its own."""
+        heads = (self.raw[start : end - _ID160] for start, end in pairwise(self.starts))
+        return b"".join(part for head_and_id in zip(heads, ids, strict=True) for part in head_and_id)
+
+    def edits(self, changes: Mapping[str, int]) -> list[Edit]:
+        """How `changes`, names with the mode that each gets (0: it goes), are made; in git's order."""
+        edits = []
+        for name, mode in changes.items():
+            key = name.encode() + b"/" if mode == DIRECTORY else name.encode()
+            at = self.place(name)
+            if at >= 0 and (not mode or self.keys[at] == key):
+                edits.append(Edit(at, at + 1, key, name, mode))
+                continue
+            if at >= 0:  # what was a file is a directory now, or the reverse
+                edits.append(Edit(at, at + 1, self.keys[at], name, 0))
+            if mode:
+                at = bisect_left(self.keys, key)
+                edits.append(Edit(at, at, key, name, mode))
+        if len(edits) > 1:
+            edits.sort()
+        return edits
+
+    def place_like(self, name: str, mode: int) -> int:
+        """The place of the entry `name` where it is of the kind that `mode` is, file or directory; else -1."""
+        at = self.place(name)
+        return at if at >= 0 and self.keys[at].endswith(b"/") == (mode == DIRECTORY) else -1
+
+    def replaced(self, raw: bytes, at: int, mode: int, id_: bytes) -> bytes:
+        """`raw`, this listing with ids as long as `id_`, with `mode` (of the same kind) and `id_` at the place `at`."""
+        longer, head = len(id_) - _ID160, MODE_TEXT[mode]
+        start = self.starts[at] + at * longer
+        end = self.starts[at + 1] + (at + 1) * longer
+        return b"".join((raw[:start], head, raw[start + len(head) : end - len(id_)], id_, raw[end:]))
+
+    def with_one(self, at: int, mode: int, id_: bytes) -> Listing:
+        """The listing with another mode (of the same kind) and object id, 20 bytes, at the place `at`."""
+        now = Listing(self.replaced(self.raw, at, mode, id_), self.keys, self.starts)
+        now._folded = self._folded
+        return now
+
+    def changed(self, edits: list[Edit], ids: Mapping[str, bytes]) -> Listing:
+        """The listing once `edits` are made; `ids` are the 20 bytes of an object id by name."""
+        raw = self.spliced(self.raw, edits, ids)
+        if all(edit.mode and edit.start < edit.end for edit in edits):
+            now = Listing(raw, self.keys, self.starts)
+            now._folded = self._folded
+            return now
+        keys = self.keys.copy()
+        for start, end, key, _, mode in reversed(edits):
+            keys[start:end] = [key] if mode else []
+        now = Listing(raw, keys, _starts(keys))
+        if self._folded is not None:
+            gone = {fold(edit.name) for edit in edits if not edit.mode}
+            now._folded = self._folded - gone | {fold(edit.name) for edit in edits if edit.mode}
+        return now
+
+    def spliced(self, raw: bytes, edits: list[Edit], ids: Mapping[str, bytes]) -> bytes:
+        """`raw`, this listing with ids of either length, once `edits` are made with `ids` of that length."""
+        starts, longer = self.starts, (len(raw) - len(self.raw)) // len(self.keys) if self.keys else 0
+        pieces, done = [], 0
+        for start, end, key, name, mode in edits:
+            pieces.append(raw[done : starts[start] + start * longer])
+            if mode:
+                pieces += (MODE_TEXT[mode], key.removesuffix(b"/"), b"\0", ids[name])
+            done = starts[end] + end * longer
+        pieces.append(raw[done:])
+        return b"".join(pieces)
+
+
+def read(raw: bytes, *, root: bool, like: Listing | None = None) -> Listing:
+    """The content of the tree object `raw`; `root` says that it is the root tree.
+
+    `like` is a listing that it resembles, of a tree in the same place: what both begin and end with is taken over.
     Raises Malformed for what git would not write or what stands twice, Refused for a name, a mode or two siblings that
     may not be.
     """
+    if like is not None and (found := _resembling(raw, root, like)) is not None:
+        return found
     folded: dict[str, str] = {}
+    keys: list[bytes] = []
     before = b""
     at = 0
     while at < len(raw):
-        match = _ENTRY.match(raw, at)
-        if match is None:
-            raise Malformed("tree-entry", f"the tree object has no entry at byte {at}")
-        mode = _mode(match[1], match[2])
-        name = check_component(match[2], root=root)
+        name, key, end = _entry(raw, at, len(raw), root=root)
         _must_be_new(name, folded)
-        place = match[2] + b"/" if mode == DIRECTORY else match[2]
-        if place <= before:
+        if key <= before:
             raise Malformed("unsorted-tree", f"the entry {name} of a tree stands out of order", STOCK_TREE)
-        yield name, mode, match[3].hex()
-        before, at = place, match.end()
+        keys.append(key)
+        before, at = key, end
+    return Listing(raw, keys, _starts(keys))
+
+
+def _resembling(raw: bytes, root: bool, like: Listing) -> Listing | None:
+    """As `read`, from what differs alone; None where that is not certain to be in order: then all of it is read."""
+    first, last, at, end = _middle(like, raw)
+    names: list[str] = []
+    keys: list[bytes] = []
+    before = like.keys[first - 1] if first else b""
+    try:
+        while at < end:
+            name, key, at = _entry(raw, at, end, root=root)
+            names.append(name)
+            keys.append(key)
+            if key <= before:
+                return None
+            before = key
+    except LedgerError:
+        return None
+    if last < len(like) and before >= like.keys[last]:
+        return None
+    gone = like.keys[first:last]
+    if keys == gone:
+        now = Listing(raw, like.keys, like.starts)
+        now._folded = like._folded
+        if last == first + 1:
+            now._hint = first
+        return now
+    folded = {fold(name) for name in names}
+    came = folded - {fold(key.removesuffix(b"/").decode()) for key in gone}
+    if len(folded) < len(names) or (came and came & like.folded):
+        return None
+    keys = [*like.keys[:first], *keys, *like.keys[last:]]
+    return Listing(raw, keys, _starts(keys))
+
+
+def _middle(old: Listing, raw: bytes) -> tuple[int, int, int, int]:
+    """What differs in `raw`: the entries of `old` from the first up to the last, and where the bytes for it stand."""
+    first = bisect_right(old.starts, _common_start(old.raw, raw)) - 1
+    begin = old.starts[first]
+    if first < len(old) and len(raw) == len(old.raw):  # as nearly always: one entry that has another id
+        end = old.starts[first + 1]
+        if raw[end:] == old.raw[end:]:
+            return first, first + 1, begin, end
+    common = min(_common_end(old.raw, raw), min(len(old.raw), len(raw)) - begin)
+    last = max(first, bisect_left(old.starts, len(old.raw) - common))
+    return first, last, begin, len(raw) - (len(old.raw) - old.starts[last])
+
+
+def _entry(raw: bytes, at: int, end: int, *, root: bool) -> tuple[str, bytes, int]:
+    """The name of the entry at `at`, what it sorts by, and where it ends, no further than `end`."""
+    match = _ENTRY.match(raw, at, end)
+    if match is None:
+        raise Malformed("tree-entry", f"the tree object has no entry at byte {at}")
+    mode = _mode(match[1], match[2])
+    name = check_component(match[2], root=root)
+    return name, match[2] + b"/" if mode == DIRECTORY else match[2], match.end()
+
+
+def _starts(keys: list[bytes]) -> list[int]:
+    """Where each entry begins: the length of its mode and of its id are given by its kind."""
+    lengths = (len(key) + (_DIRECTORY if key.endswith(b"/") else _FILE) for key in keys)
+    return list(accumulate(lengths, initial=0))
+
+
+def _common_start(one: bytes, two: bytes) -> int:
+    """How many bytes both begin with."""
+    at, end = 0, min(len(one), len(two))
+    while at + _PIECE <= end and one[at : at + _PIECE] == two[at : at + _PIECE]:
+        at += _PIECE
+    length = min(_PIECE, end - at)
+    differing = int.from_bytes(one[at : at + length], "little") ^ int.from_bytes(two[at : at + length], "little")
+    return at + (((differing & -differing).bit_length() - 1) // 8 if differing else length)
+
+
+def _common_end(one: bytes, two: bytes) -> int:
+    """How many bytes both end with."""
+    at, end = 0, min(len(one), len(two))
+    ours, theirs = len(one), len(two)
+    while at + _PIECE <= end and one[ours - at - _PIECE : ours - at] == two[theirs - at - _PIECE : theirs - at]:
+        at += _PIECE
+    length = min(_PIECE, end - at)
+    last, other = one[ours - at - length : ours - at], two[theirs - at - length : theirs - at]
+    differing = int.from_bytes(last, "little") ^ int.from_bytes(other, "little")
+    return at + length - (differing.bit_length() + 7) // 8
 
 
 def _mode(raw: bytes, name: bytes) -> int:

@@ -145,11 +145,21 @@ class Store:
         Raises Unsound where it is missing or damaged, Malformed where it is of another kind, or no blob and larger
         than `LARGEST` (spec 1): what others made is read into bounded memory.
         """
-        if kind != "blob" and self.size(oid)[1] > LARGEST[kind]:
-            raise Malformed(
-                "object-too-large", f"the {kind} {oid} has more than {LARGEST[kind]} bytes", "make it again, smaller"
-            )
-        number, content = self._ask(self._read, oid)
+        _checked(oid)
+        try:
+            if kind != "blob" and self._odb.read_header(oid)[1] > LARGEST[kind]:
+                raise Malformed(
+                    "object-too-large",
+                    f"the {kind} {oid} has more than {LARGEST[kind]} bytes",
+                    "make it again, smaller",
+                )
+            for objects in self._object_dirs:
+                loose = f"{objects}/{oid[:2]}/{oid[2:]}"
+                if os.access(loose, os.F_OK):
+                    _must_be_whole(loose)
+            number, content = self._odb.read(oid)
+        except _UNANSWERED as error:
+            raise _unanswered(oid, error) from None
         if number != _KINDS[kind]:
             raise Malformed("object-kind", f"{oid} stands where a {kind} must be, and is a {_NAMES[number]}")
         return content
@@ -166,6 +176,9 @@ class Store:
     def write(self, kind: str, content: bytes) -> str:
         """Write an object and return its id. Raises Failed where it can't be written, and in a quarantine."""
         self._must_be_writable()
+        return self._write(kind, content)
+
+    def _write(self, kind: str, content: bytes) -> str:
         try:
             return str(self._odb.write(_KINDS[kind], content))
         except (pygit2.GitError, OSError) as error:
@@ -173,12 +186,12 @@ class Store:
 
     # Refs
 
-    def refs(self, prefix: str = "refs/") -> dict[str, str]:
-        """Every ref below `prefix`, which ends in a slash, with the object it names; tags are not peeled.
+    def refs(self, *prefixes: str) -> dict[str, str]:
+        """Every ref below one of `prefixes` (each ends in a slash; none: all), with its object; tags are not peeled.
 
         Symbolic refs (``refs/remotes/origin/HEAD``) are left out. Raises Unsound for one that is damaged.
         """
-        done = self.git("for-each-ref", "--format=%(objectname) %(refname) %(symref)", prefix)
+        done = self.git("for-each-ref", "--format=%(objectname) %(refname) %(symref)", *prefixes)
         if damaged := [line for line in _lines(done.stderr) if "ignoring broken ref" in line]:
             raise Unsound("ref-damaged", damaged[0].removeprefix("warning: ignoring "), "git fsck")
         return listed(done.stdout)
@@ -219,13 +232,37 @@ class Store:
         to. Raises Failed (`refs-not-updated`) with git's reason, and in a quarantine.
         """
         self._must_be_writable()
+        changes = tuple(changes)
         commands = [command for change in changes for command in _commands(change)]
         # With start, git makes nothing of it unless it gets as far as commit.
         stream = "\0".join(["start", *commands, "prepare", "commit", ""]).encode(errors="surrogateescape")
-        options = ["-c", "core.hooksPath=/dev/null", *(["-c", "core.fsync=all"] if self._durable else [])]
+        options = ["-c", "core.hooksPath=/dev/null"]
+        if self._durable:  # all are written, and then all are synced: git would wait for the disk at each
+            options += ["-c", "core.fsync=none"]
         done = self.git(*options, "update-ref", "--no-deref", "-m", message, "--stdin", "-z", input=stream, check=False)
         if done.returncode:
             raise Failed("refs-not-updated", _words(done.stderr), "Look what moved, and do it again.")
+        if self._durable:
+            self._sync_refs(ref for ref, _, _ in changes)
+
+    def _sync_refs(self, refs: Iterable[str]) -> None:
+        """Bring the files of `refs` to disk, those that git has packed, and the directories that name them."""
+        files = [self.common_dir / ref for ref in refs] + [self.common_dir / "packed-refs"]
+        above = {
+            directory
+            for file in files
+            for directory in file.parents
+            if self.common_dir in (directory, *directory.parents)
+        }
+        for path in (*files, *sorted(above, reverse=True)):
+            try:
+                opened = os.open(path, os.O_RDONLY)
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # it went, and its directory says so
+            try:
+                os.fsync(opened)
+            finally:
+                os.close(opened)
 
     def clear_stale_locks(self) -> None:
         """Remove the locks on refs that a killed git left: those older than any transaction takes (`STALE_SECONDS`).
@@ -314,25 +351,32 @@ class Store:
         if not self._writable:
             raise Failed("quarantine", "nothing is written while a push is being decided")
 
-    def _read(self, oid: str) -> tuple[int, bytes]:
-        for objects in self._object_dirs:
-            _must_be_whole(f"{objects}/{oid[:2]}/{oid[2:]}")
-        return self._odb.read(oid)
-
     def _ask(self, question: Callable[[str], T], oid: str) -> T:
         """Ask the object database; what it can't answer is an error of ours."""
-        if not _OID.fullmatch(oid):  # it would take a shorter one for an abbreviation
-            raise Malformed("object-id", f"{oid[:80]!r} is not an object id, 40 lower-case hex")
         try:
-            return question(oid)
-        except KeyError:
-            raise Unsound("missing-object", f"the object {oid} is missing", _FETCH_AGAIN) from None
-        except (pygit2.GitError, ValueError, OSError, MemoryError) as error:
-            raise Unsound("damaged-object", f"the object {oid} is damaged: {error}", _FETCH_AGAIN) from None
+            return question(_checked(oid))
+        except _UNANSWERED as error:
+            raise _unanswered(oid, error) from None
 
 
 _ROOM: Final = "Is there room on the disk, and may you write there?"
 _FETCH_AGAIN: Final = "gitledger doctor   (says what is missing or damaged, and what to type)"
+
+
+_UNANSWERED: Final = (KeyError, pygit2.GitError, ValueError, OSError, MemoryError)
+
+
+def _checked(oid: str) -> str:
+    """`oid`, which is whole: pygit2 would take a shorter one for an abbreviation. Raises Malformed (`object-id`)."""
+    if _OID.fullmatch(oid):
+        return oid
+    raise Malformed("object-id", f"{oid[:80]!r} is not an object id, 40 lower-case hex")
+
+
+def _unanswered(oid: str, error: Exception) -> Unsound:
+    if isinstance(error, KeyError):
+        return Unsound("missing-object", f"the object {oid} is missing", _FETCH_AGAIN)
+    return Unsound("damaged-object", f"the object {oid} is damaged: {error}", _FETCH_AGAIN)
 
 
 def _must_be_whole(path: str) -> None:

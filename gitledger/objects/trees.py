@@ -17,14 +17,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
 from typing import Final, NoReturn, Protocol
 from weakref import WeakValueDictionary
 
 from gitledger.errors import Malformed, Refused, Unsound, about
 from gitledger.objects.codec import oid_of
-from gitledger.objects.entries import DIRECTORY, MODE_TEXT, REGULAR, STOCK_TREE, must_be_distinct, parse
-from gitledger.objects.paths import MAX_COMPONENT, MAX_PATH, check_path
+from gitledger.objects.entries import (
+    DIRECTORY,
+    ID256,
+    LONGER,
+    REGULAR,
+    STOCK_TREE,
+    Listing,
+    must_be_distinct,
+    read,
+)
+from gitledger.objects.paths import MAX_COMPONENT, MAX_PATH, check_path, fold
+
+_ROOTS: Final = 8
+"""How many root trees are held because somebody may ask for them again."""
 
 _LONGEST_ENTRY: Final = len("100644 ") + MAX_COMPONENT + len("\0") + 20
 """How many bytes one entry of a tree object has at most: mode, name and id."""
@@ -103,7 +114,20 @@ class Tree:
     Made by `Tree.load`, `Tree.empty` and `apply`.
     """
 
-    __slots__ = ("__weakref__", "_entries", "_id256", "_like", "_root", "_shelf", "_stored", "oid")
+    __slots__ = (
+        "__weakref__",
+        "_held",
+        "_id256",
+        "_like",
+        "_listing",
+        "_origin",
+        "_raw",
+        "_raw256",
+        "_root",
+        "_shelf",
+        "_stored",
+        "oid",
+    )
 
     mode: Final = DIRECTORY
 
@@ -111,9 +135,15 @@ class Tree:
         self.oid = oid
         self._shelf = shelf
         self._root = root
-        self._entries: dict[str, File | Tree] | None = None
+        self._listing: Listing | None = None
+        self._raw = b""
         self._like: Tree | None = None
+        # What stands in it and was looked into or made: so it stays one object, and is hashed once.
+        self._held: dict[str, File | Tree] = {}
+        self._raw256 = b""
         self._id256 = b""
+        # The listing that it came from with that one's SHA-256 form, and the names of what has changed since.
+        self._origin: tuple[Listing, bytes, frozenset[str]] | None = None
         self._stored = True
 
     @classmethod
@@ -126,14 +156,15 @@ class Tree:
         if like is not None and like._root and like.oid == oid:
             return like
         shelf = like._shelf if like is not None and like._shelf.objects is objects else _Shelf(objects)
-        tree = cls(shelf, oid, root=True)
-        tree._like = _read_of(like)
+        tree = shelf.root(oid)
+        if tree._listing is None and tree._like is None:
+            tree._resemble(like)
         return tree
 
     @classmethod
     def empty(cls, objects: Objects) -> Tree:
         """The root tree without entries, to begin a ledger with. No snapshot may have it."""
-        return _Shelf(objects).made({}, root=True)
+        return _nothing(_Shelf(objects), root=True)
 
     @property
     def entries(self) -> Mapping[str, File | Tree]:
@@ -142,7 +173,8 @@ class Tree:
         Raises Malformed or Refused for what spec 3, Entries, does not allow in it, Unsound for a missing
         object.
         """
-        return MappingProxyType(self._read())
+        names = (entry.name for entry in self._read())
+        return {name: self._held.get(name) or self._child(at, name) for at, name in enumerate(names)}
 
     @property
     def digest(self) -> str:
@@ -150,10 +182,8 @@ class Tree:
 
         What was hashed once is remembered, here and in every tree that shares it. Raises as `entries` does.
         """
-        objects = self._shelf.objects
-        for tree in self._upwards(lambda tree: bool(tree._id256)):
-            raw = _encode(tree._read(), lambda e: e._id256 if isinstance(e, Tree) else e.id256(objects))
-            tree._id256 = _id256("tree", raw)
+        for tree in self._upwards(lambda tree: bool(tree._id256), Tree._unhashed):
+            tree._hash()
         return "sha256:" + self._id256.hex()
 
     def ids(self) -> dict[str, bytes]:
@@ -164,7 +194,7 @@ class Tree:
         while stack:
             tree = stack.pop()
             found[tree.oid] = bytes.fromhex(tree.digest.removeprefix("sha256:"))
-            for entry in tree._read().values():
+            for entry in tree.entries.values():
                 if isinstance(entry, File):
                     found[entry.oid] = entry.id256(objects)
                 elif entry.oid not in found:
@@ -177,7 +207,7 @@ class Tree:
         for name in path.split("/"):
             if not isinstance(entry, Tree):
                 return None
-            entry = entry._read().get(name)
+            entry = entry._named(name)
         return entry
 
     def read(self, path: str) -> bytes | None:
@@ -193,14 +223,14 @@ class Tree:
         start = self.get(prefix) if prefix else self
         if isinstance(start, File):
             yield prefix, start
-        stack = [(prefix and prefix + "/", iter(start._read().items()))] if isinstance(start, Tree) else []
+        stack = [(prefix and prefix + "/", iter(start.entries.items()))] if isinstance(start, Tree) else []
         while stack:
             above, items = stack[-1]
             for name, entry in items:
                 path = above + name
                 _must_be_short(path)
                 if isinstance(entry, Tree):
-                    stack.append((path + "/", iter(entry._read().items())))
+                    stack.append((path + "/", iter(entry.entries.items())))
                     break
                 yield path, entry
             else:
@@ -233,7 +263,7 @@ class Tree:
                 # No directory is empty, so each that is still to be looked into holds a path that differs.
                 if limit is not None and len(changes) + len(stack) > limit:
                     _too_many(limit)
-        return dict(sorted(changes.items()))
+        return dict(sorted(changes.items())) if len(changes) > 1 else changes
 
     def apply(self, changes: Mapping[str, File | None]) -> Tree:
         """This tree with `changes` made (None: no file at that path); directories left empty vanish (spec 5).
@@ -245,12 +275,12 @@ class Tree:
         removed = [path for path, file in changes.items() if file is None]
         added = [(path, file) for path, file in changes.items() if file is not None]
         if removed:
-            spine = _Spine(tree._shelf, tree._read())
+            spine = _Spine(tree)
             for path in sorted(removed, key=_in_one_go):
                 spine.remove(path)
             tree = spine.close()
         if added:
-            spine = _Spine(tree._shelf, tree._read())
+            spine = _Spine(tree)
             for path, file in sorted(added, key=lambda item: _in_one_go(item[0])):
                 spine.add(path, file)
             tree = spine.close()
@@ -262,11 +292,11 @@ class Tree:
         `write` writes to the repository that the tree is read from. Returns the tree's id. Raises Unsound
         (`object-id-differs`) where an object gets another id than it must have.
         """
-        for tree in self._upwards(lambda tree: tree._stored):
-            for entry in tree._read().values():
+        for tree in self._upwards(lambda tree: tree._stored, Tree._directories_held):
+            for entry in tree._held.values():
                 if isinstance(entry, File):
                     entry.store(write)
-            _must_be(tree.oid, write("tree", _encode(tree._read(), _id160)))
+            _must_be(tree.oid, write("tree", tree._read().raw))
             tree._stored = True
         return self.oid
 
@@ -276,12 +306,12 @@ class Tree:
         Raises Malformed or Refused; `empty-directory` for a root without entries as well.
         """
         longest: dict[str, int] = {}
-        for tree in self._upwards(lambda tree: tree.oid in longest):
-            if not tree._read():
+        for tree in self._upwards(lambda tree: tree.oid in longest, Tree._directories):
+            if not len(tree._read()):
                 _empty(tree.oid)
             longest[tree.oid] = max(
-                len(name.encode()) + (1 + longest[entry.oid] if isinstance(entry, Tree) else 0)
-                for name, entry in tree._read().items()
+                len(entry.name.encode()) + (1 + longest[entry.oid] if entry.mode == DIRECTORY else 0)
+                for entry in tree._read()
             )
         if longest[self.oid] > MAX_PATH:
             _too_long(longest[self.oid])
@@ -296,68 +326,207 @@ class Tree:
         return f"Tree({self.oid})"
 
     def _least(self) -> int:
-        """How many entries it has at the least, by the size of its object; one that has been read tells nothing."""
-        return 0 if self._entries is not None else self._shelf.objects.size(self.oid)[1] // _LONGEST_ENTRY
+        """How many entries it has at the least, by the length of its object; one that has been read tells nothing."""
+        return 0 if self._listing is not None else len(self._fetched()) // _LONGEST_ENTRY
 
-    def _read(self) -> dict[str, File | Tree]:
-        if self._entries is None:
-            known = self._like._read() if self._like is not None else {}
-            raw = self._shelf.objects.read(self.oid, "tree")
+    def _fetched(self) -> bytes:
+        """The tree object, until it is read."""
+        if not self._raw:
+            self._raw = self._shelf.objects.read(self.oid, "tree")
+        return self._raw
+
+    def _read(self) -> Listing:
+        if self._listing is None:
+            known = self._like._read() if self._like is not None else None
+            raw = self._fetched()
             if not raw:
                 _empty(self.oid)
-            self._entries = {
-                name: self._shelf.entry(mode, oid, known.get(name)) for name, mode, oid in parse(raw, root=self._root)
-            }
-            self._like = None
-        return self._entries
+            self._listing, self._raw = read(raw, root=self._root, like=known), b""
+        return self._listing
 
-    def _upwards(self, done: Callable[[Tree], bool]) -> Iterator[Tree]:
-        """The trees that are not done, this one last, each after those in it; whoever gets one makes it done."""
+    def _named(self, name: str) -> File | Tree | None:
+        """The entry `name`, or None."""
+        held = self._held.get(name)
+        if held is not None:
+            return held
+        at = self._read().place(name)
+        return None if at < 0 else self._child(at, name)
+
+    def _child(self, at: int, name: str) -> File | Tree:
+        """The entry `name`, at the place `at`, which is not held yet."""
+        listing = self._read()
+        mode, oid = listing.mode_and_oid(at)
+        shelf = self._shelf
+        if self._raw256:
+            end = listing.starts[at + 1] + (at + 1) * LONGER
+            id256 = self._raw256[end - ID256 : end]
+        else:
+            id256 = shelf.objects.told.get(oid, b"")
+        if mode != DIRECTORY:
+            return File(mode, oid, id256)
+        tree = shelf.directory(oid)
+        if not tree._id256:
+            tree._id256 = id256
+        if tree._listing is None and tree._like is None and self._like is not None:
+            tree._resemble(_directory(self._like._named(name)))
+        self._held[name] = tree
+        return tree
+
+    def _resemble(self, other: Tree | None) -> None:
+        """Remember that `other` is like this one, or what that is like itself as long as it has not been read."""
+        like = other if other is None or other._listing is not None else other._like
+        self._like = like
+        if like is not None and like._like is not None:
+            like._like._like = None  # so no chain of likenesses grows
+
+    def _directories(self) -> list[Tree]:
+        """The directories in it."""
+        return [entry for entry in self.entries.values() if isinstance(entry, Tree)]
+
+    def _directories_held(self) -> list[Tree]:
+        """The directories in it that `apply` may have made."""
+        return [entry for entry in self._held.values() if isinstance(entry, Tree)]
+
+    def _unhashed(self) -> list[Tree]:
+        """The directories in it whose SHA-256 id the listing that it came from does not give."""
+        like = self._like
+        if self._origin is None and like is not None and like._raw256:
+            known = like._read()
+            self._origin = (known, like._raw256, frozenset(known.differing(self._read())))
+        if self._origin is None:
+            return self._directories()
+        changed = map(self._named, self._origin[2])
+        return [entry for entry in changed if isinstance(entry, Tree)]
+
+    def _hash(self) -> None:
+        """Hash it as a SHA-256 repository would, once all in it are hashed."""
+        objects = self._shelf.objects
+        if self._origin is None:
+            ids = (entry._id256 if isinstance(entry, Tree) else entry.id256(objects) for entry in self.entries.values())
+            self._raw256 = self._read().with_ids(ids)
+        else:
+            listing, raw, changed = self._origin
+            self._origin = None
+            if len(changed) == 1:
+                (name,) = changed
+                sole = self._named(name)
+                at = -1 if sole is None else listing.place_like(name, sole.mode)
+                if sole is not None and at >= 0:
+                    id256 = sole._id256 if isinstance(sole, Tree) else sole.id256(objects)
+                    self._raw256 = listing.replaced(raw, at, sole.mode, id256)
+                    self._id256 = _id256("tree", self._raw256)
+                    return
+            now = {name: entry for name in changed if (entry := self._named(name)) is not None}
+            edits = listing.edits({name: now[name].mode if name in now else 0 for name in changed})
+            self._raw256 = listing.spliced(
+                raw, edits, {name: e._id256 if isinstance(e, Tree) else e.id256(objects) for name, e in now.items()}
+            )
+        self._id256 = _id256("tree", self._raw256)
+
+    def _changed(self, changes: Mapping[str, File | Tree | None]) -> Tree:
+        """This directory with `changes` (None: it goes) of what stands in it."""
+        listing = self._read()
+        if len(changes) == 1:  # as nearly always: one entry gets another id
+            ((name, entry),) = changes.items()
+            at = -1 if entry is None else listing.place_like(name, entry.mode)
+            if entry is not None and at >= 0:
+                return self._become(listing.with_one(at, entry.mode, bytes.fromhex(entry.oid)), changes)
+        edits = listing.edits({name: 0 if entry is None else entry.mode for name, entry in changes.items()})
+        ids = {name: bytes.fromhex(entry.oid) for name, entry in changes.items() if entry is not None}
+        return self._become(listing.changed(edits, ids), changes)
+
+    def _become(self, now: Listing, changes: Mapping[str, File | Tree | None]) -> Tree:
+        """The directory that has the listing `now`, once `changes` are made."""
+        oid = oid_of("tree", now.raw)
+        tree = Tree(self._shelf, oid, root=True) if self._root else self._shelf.directory(oid)
+        if tree._listing is None:
+            tree._listing, tree._stored = now, False
+            tree._held = held = self._held.copy()
+            for name, entry in changes.items():
+                if entry is not None:
+                    held[name] = entry
+                else:
+                    held.pop(name, None)
+        if not tree._id256 and tree._origin is None:
+            if self._raw256:
+                tree._origin = (self._read(), self._raw256, frozenset(changes))
+            elif self._origin is not None:
+                first, raw, changed = self._origin
+                tree._origin = (first, raw, changed | changes.keys())
+        return tree
+
+    def _upwards(self, done: Callable[[Tree], bool], below: Callable[[Tree], list[Tree]]) -> Iterator[Tree]:
+        """The trees that are not done, this one last, each after those `below` it; whoever gets one makes it done."""
         stack = [self]
         while stack:
             tree = stack[-1]
             if done(tree):
                 stack.pop()
-            elif waiting := [e for e in tree._read().values() if isinstance(e, Tree) and not done(e)]:
+            elif waiting := [inner for inner in below(tree) if not done(inner)]:
                 stack += waiting
             else:
                 yield stack.pop()
 
 
 class _Shelf:
-    """Where the trees of one repository stand while somebody holds them: one object for one directory."""
+    """Where the trees of one repository stand while somebody holds them: one object for one directory.
 
-    __slots__ = ("_trees", "objects")
+    The roots that were asked for last are held here: many proposals stand on few bases.
+    """
+
+    __slots__ = ("_roots", "_trees", "objects")
 
     def __init__(self, objects: Objects) -> None:
         self.objects = objects
+        self._roots: dict[str, Tree] = {}
         self._trees: WeakValueDictionary[str, Tree] = WeakValueDictionary()
 
-    def entry(self, mode: int, oid: str, known: File | Tree | None) -> File | Tree:
-        """The entry with this mode and id, which is `known` where that has both."""
-        if known is not None and known.oid == oid and known.mode == mode:
-            return known
-        told = self.objects.told.get(oid, b"")
-        if mode != DIRECTORY:
-            return File(mode, oid, told)
+    def root(self, oid: str) -> Tree:
+        """The root tree with this id, as it is read from the repository."""
+        tree = self._roots.pop(oid, None) or Tree(self, oid, root=True)
+        if len(self._roots) >= _ROOTS:
+            del self._roots[next(iter(self._roots))]
+        self._roots[oid] = tree
+        return tree
+
+    def directory(self, oid: str) -> Tree:
+        """The directory with this id, which is no root."""
         tree = self._trees.get(oid)
         if tree is None:
             self._trees[oid] = tree = Tree(self, oid, root=False)
-            tree._like = _read_of(_directory(known))
-            tree._id256 = told
         return tree
 
-    def made(self, entries: dict[str, File | Tree], *, root: bool) -> Tree:
-        """The tree that has these entries, whose names have been checked."""
-        entries = dict(sorted(entries.items(), key=_git_order))
-        oid = oid_of("tree", _encode(entries, _id160))
-        tree = None if root else self._trees.get(oid)
-        if tree is None:
-            tree = Tree(self, oid, root=root)
-            tree._entries, tree._stored = entries, False
-            if not root:
-                self._trees[oid] = tree
-        return tree
+
+class _Opened:
+    """A directory that is open, and what changes in it (None: it goes)."""
+
+    __slots__ = ("changes", "tree")
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.changes: dict[str, File | Tree | None] = {}
+
+    def get(self, name: str) -> File | Tree | None:
+        """What stands there as `name` now."""
+        return self.changes[name] if name in self.changes else self.tree._named(name)
+
+    def closed(self, path: list[str], *, root: bool) -> Tree | None:
+        """The directory at `path` that came of it; None where nothing is left, unless it is the root."""
+        listing = self.tree._read()
+        if None in self.changes.values():
+            left = len(listing) + sum(
+                (entry is not None) - (listing.place(name) >= 0) for name, entry in self.changes.items()
+            )
+            if not left and not root:
+                return None
+        made = self.tree._changed(self.changes)
+        if made._read().keys is not listing.keys:
+            came = [name for name, entry in self.changes.items() if entry is not None and listing.place(name) < 0]
+            folded = {fold(name) for name in came}
+            if len(folded) < len(came) or not listing.folded.isdisjoint(folded):
+                with about("/".join(path)):
+                    must_be_distinct(entry.name for entry in made._read())
+        return made
 
 
 class _Spine:
@@ -366,17 +535,15 @@ class _Spine:
     Paths come in the order of `_in_one_go`, so that each directory is opened once.
     """
 
-    def __init__(self, shelf: _Shelf, root: Mapping[str, File | Tree]) -> None:
-        self._shelf = shelf
+    def __init__(self, root: Tree) -> None:
         self._path: list[str] = []
-        self._open: list[dict[str, File | Tree]] = [dict(root)]
-        self._grown = [False]
+        self._open = [_Opened(root)]
 
     def remove(self, path: str) -> None:
         """Take the file at `path` away, if there is one."""
         *directory, name = path.split("/")
         if self._enter(directory) and isinstance(self._open[-1].get(name), File):
-            del self._open[-1][name]
+            self._open[-1].changes[name] = None
 
     def add(self, path: str, file: File) -> None:
         """Put a file at `path`, in directories that are made where they are missing."""
@@ -387,14 +554,15 @@ class _Spine:
         there = self._open[-1].get(name)
         if isinstance(there, Tree):
             _conflict(path, path, "a directory")
-        self._grown[-1] |= there is None
-        self._open[-1][name] = file
+        self._open[-1].changes[name] = file
 
     def close(self) -> Tree:
         """The tree that came of it."""
         while self._path:
             self._leave()
-        return self._shelf.made(self._checked(), root=True)
+        root = self._open.pop().closed([], root=True)
+        assert root is not None
+        return root
 
     def _enter(self, directory: list[str], *, make: bool = False) -> bool:
         """Open `directory`; False where a file, or without `make` nothing, stands in the way."""
@@ -409,27 +577,23 @@ class _Spine:
             there = self._open[-1].get(name)
             if isinstance(there, File) or (there is None and not make):
                 return False
-            self._grown[-1] |= there is None
             self._path.append(name)
-            self._open.append({} if there is None else dict(there._read()))
-            self._grown.append(False)
+            self._open.append(_Opened(_nothing(self._open[0].tree._shelf) if there is None else there))
         return True
 
     def _leave(self) -> None:
-        entries = self._checked()
-        name = self._path.pop()
-        if entries:
-            self._open[-1][name] = self._shelf.made(entries, root=False)
-        else:
-            self._open[-1].pop(name, None)
+        made = self._open.pop().closed(self._path, root=False)
+        self._open[-1].changes[self._path.pop()] = made
 
-    def _checked(self) -> dict[str, File | Tree]:
-        """The entries of the innermost directory, which is open no more."""
-        entries = self._open.pop()
-        if self._grown.pop() and len(entries) > 1:
-            with about("/".join(self._path)):
-                must_be_distinct(entries)
-        return entries
+
+_EMPTY: Final = Listing(b"", [], [0])
+
+
+def _nothing(shelf: _Shelf, *, root: bool = False) -> Tree:
+    """A directory without entries, to begin with; it is on no shelf, as no store may hold one."""
+    tree = Tree(shelf, oid_of("tree", b""), root=root)
+    tree._listing, tree._stored = _EMPTY, False
+    return tree
 
 
 def _differing(
@@ -437,15 +601,13 @@ def _differing(
 ) -> Iterator[tuple[str, File | Tree | None, File | Tree | None]]:
     """The names at which two directories differ, each missing one being empty, with what stands there."""
     with about(above[:-1]):
-        ours = old._read() if old is not None else {}
-        theirs = new._read() if new is not None else {}
-    for name, before in ours.items():
-        after = theirs.get(name)
-        if after is not before and after != before:
+        ours = old._read() if old is not None else _EMPTY
+        theirs = new._read() if new is not None else _EMPTY
+    for name in ours.differing(theirs):
+        before = old._named(name) if old is not None else None
+        after = new._named(name) if new is not None else None
+        if before != after:
             yield name, before, after
-    for name, after in theirs.items():
-        if name not in ours:
-            yield name, None, after
 
 
 def _file(entry: File | Tree | None) -> File | None:
@@ -456,26 +618,8 @@ def _directory(entry: File | Tree | None) -> Tree | None:
     return entry if isinstance(entry, Tree) else None
 
 
-def _read_of(tree: Tree | None) -> Tree | None:
-    """`tree`, or what it is like itself as long as it has not been read: so no chain of likenesses grows."""
-    return tree if tree is None or tree._entries is not None else tree._like
-
-
-def _encode(entries: Mapping[str, File | Tree], raw_id: Callable[[File | Tree], bytes]) -> bytes:
-    return b"".join([MODE_TEXT[entry.mode] + name.encode() + b"\0" + raw_id(entry) for name, entry in entries.items()])
-
-
-def _id160(entry: File | Tree) -> bytes:
-    return bytes.fromhex(entry.oid)
-
-
 def _id256(kind: str, content: bytes) -> bytes:
     return hashlib.sha256(f"{kind} {len(content)}\0".encode() + content).digest()
-
-
-def _git_order(item: tuple[str, File | Tree]) -> bytes:
-    name, entry = item
-    return name.encode() + b"/" if isinstance(entry, Tree) else name.encode()
 
 
 def _in_one_go(path: str) -> str:

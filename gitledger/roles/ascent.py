@@ -53,7 +53,7 @@ class Path:
 
 def climb(
     trusted: Snapshot,
-    path: Path,
+    path: Path | list[str],
     *,
     start: int = 0,
     end: int | None = None,

@@ -33,7 +33,7 @@ from gitledger.exchange import layout, remotes
 from gitledger.exchange.remotes import Watch
 from gitledger.objects.codec import Commit, digest
 from gitledger.objects.store import Store
-from gitledger.roles import ascent, draft, foreign, hold, sending
+from gitledger.roles import ascent, draft, foreign, hold, segments, sending
 from gitledger.roles.notes import FETCHED, write_durably
 from gitledger.roles.offering import Item
 from gitledger.roles.place import INCOMING, Place, Progress, silent
@@ -383,15 +383,21 @@ def _check_out(store: Store, oid: str, mend: str) -> None:
 
 
 def verify(
-    place: Place, named: str | None = None, *, from_genesis: bool = False, progress: Progress = silent
+    place: Place,
+    named: str | None = None,
+    *,
+    from_genesis: bool = False,
+    jobs: int | None = None,
+    progress: Progress = silent,
 ) -> Snapshot:
     """Verify the snapshot `named` (None: the newest verified) on the one before it, or all up to it from genesis.
 
     From genesis it starts at the anchor alone and compares every tag; it repairs nothing but a damaged note of what is
-    verified, and tags that are missing. Raises what `advance` and `genesis` raise, Unsound (`tag-differs`).
+    verified, and tags that are missing; `jobs` processes share that (None: as many as this machine runs at once).
+    Raises what `advance` and `genesis` raise, Unsound (`tag-differs`).
     """
     if from_genesis:
-        return _verify_all(place, named, progress)
+        return _verify_all(place, named, jobs, progress)
     number = place.verified.number if named is None else place.row(named).number
     oid = place.row(number).snapshot
     if number == 0:
@@ -412,7 +418,7 @@ def _verify_first(
         )
     if through is not None:
         _must_pass_through(place, path, *through)
-    newest, _ = ascent.climb(first, path, start=1, progress=progress, now=_clock(now))
+    newest, _ = segments.climb(first, path, start=1, progress=progress, now=_clock(now))
     place = place.advanced(newest)
     settle(place)
     return place
@@ -439,7 +445,7 @@ def _must_pass_through(place: Place, path: ascent.Path, known: SnapshotName, kno
         )
 
 
-def _verify_all(place: Place, named: str | None, progress: Progress) -> Snapshot:
+def _verify_all(place: Place, named: str | None, jobs: int | None, progress: Progress) -> Snapshot:
     try:
         tip, damaged = place.verified.oid, False
     except Failed as error:
@@ -450,7 +456,7 @@ def _verify_all(place: Place, named: str | None, progress: Progress) -> Snapshot
     path = ascent.Path(place.store, tip)
     first = genesis(place.store, path[0], place.anchor)
     end = len(path) if named is None or damaged else place.row(named).number + 1
-    reached, _ = ascent.climb(first, path, start=1, end=end, progress=progress)
+    reached, _ = segments.climb(first, path, start=1, end=end, jobs=jobs, progress=progress)
     if damaged:
         place.advanced(reached)
     place.settle("missing")

@@ -38,6 +38,8 @@ def start(git_dir: str, names: list[str]) -> None:
     It has a session of its own and none of this one's pipes, or git would wait for it before it answers a pusher. An
     agent that a pusher forwarded is not asked for a key: the host pushes as itself, whoever it was that pushed here.
     """
+    if not names:
+        return
     import subprocess
 
     environment = dict(os.environ)

@@ -372,7 +372,7 @@ def _unread(store: Store, base: str, held: Iterable[str]) -> set[str]:
     stack = [root]
     while stack:
         tree = stack.pop()
-        for _, mode, oid in entries.parse(store.read(tree, "tree"), root=tree == root):
+        for _, mode, oid in entries.read(store.read(tree, "tree"), root=tree == root):
             if oid not in held:
                 found.add(oid)
             elif mode == entries.DIRECTORY and oid not in seen:

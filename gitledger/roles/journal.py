@@ -91,7 +91,10 @@ class Journal:
         self.directory.mkdir(parents=True, exist_ok=True)
         draft = self.directory / "pending.new"
         store.update([(SIGNED, tip.oid, None)])
-        store.git("bundle", "create", "--quiet", str(draft), SIGNED, f"^{base.oid}")
+        # A run that was killed may have left git's lock, and nobody but us is here now.
+        draft.with_name(f"{draft.name}.lock").unlink(missing_ok=True)
+        # It is there for a moment, so it is written fast and not small.
+        store.git("-c", "pack.window=0", "bundle", "create", "--quiet", str(draft), SIGNED, f"^{base.oid}")
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         draft.replace(self._pending)

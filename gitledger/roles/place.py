@@ -245,7 +245,7 @@ class Place:
         Its own; in a clone what came from `remote`, and what was carried in or kept here.
         """
         if self.role == "host":
-            return {ref: oid for queue in QUEUES for ref, oid in self.store.refs(queue).items()}
+            return self.store.refs(*QUEUES)
         return self.merged(self.carried(), self._queue_below(f"{INCOMING}{remote}/"))
 
     def carried(self) -> Mapping[str, str]:

@@ -16,13 +16,26 @@ def is_settled(git_dir: str) -> bool:
 
     While a rotation waits, something may be: whether a run before this one noted that it is complete.
     """
-    if os.path.isdir(f"{git_dir}/refs/rotations"):  # noqa: PTH112 - as below
+    try:
+        packed = _read(f"{git_dir}/packed-refs")
+    except (OSError, ValueError):
+        packed = ""
+    if " refs/rotations/" in packed or any(files for _, _, files in os.walk(f"{git_dir}/refs/rotations")):
         return False
     try:
         branch = _read(f"{git_dir}/HEAD").removeprefix("ref:").strip()
-        return _read(f"{git_dir}/{branch}") == _read(f"{git_dir}/gitledger/{FILE}")
+        return _oid(git_dir, branch, packed) == _read(f"{git_dir}/gitledger/{FILE}")
     except (OSError, ValueError):
         return False
+
+
+def _oid(git_dir: str, ref: str, packed: str) -> str:
+    """The object that `ref` names: its file says, or else the file of those that git has packed."""
+    try:
+        return _read(f"{git_dir}/{ref}")
+    except FileNotFoundError:
+        end = packed.index(f" {ref}\n")
+        return packed[end - 40 : end]
 
 
 def _read(path: str) -> str:

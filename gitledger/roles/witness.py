@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitledger.errors import Fork, LedgerError, Refused
-from gitledger.exchange import remotes
+from gitledger.exchange import quarantine, remotes
 from gitledger.objects.codec import Commit, Ident, digest, sign_commit
 from gitledger.objects.store import Store
-from gitledger.roles import hold
+from gitledger.roles import hold, upkeep
 from gitledger.roles.consumer import FetchReport
 from gitledger.roles.journal import Emitted, Journal
 from gitledger.roles.place import Place, Progress, silent
 from gitledger.rules import queue, refusal, rotations, snapshot, succession
-from gitledger.rules.advance import advance, ancestor
+from gitledger.rules.advance import advance, ancestor, pinned
 from gitledger.rules.endorsement import Endorsement
 from gitledger.rules.entry import Entry
 from gitledger.rules.proposal import NAMESPACE, Proposal
@@ -124,8 +125,6 @@ def emit(
     `frozen` before anything is signed), Fork where the line holds another snapshot by a key that signed one here, and
     what the host refuses.
     """
-    if place.role == "host":  # what is written here comes by no push, which would bring it to disk (spec 11)
-        place = Place.of(Store.open(place.store.git_dir, durable=True))
     journal = Journal.of(place.anchor)
     with journal.locked():
         if (known := _published(place, journal)) is not None:
@@ -134,18 +133,22 @@ def emit(
         begun = begun.settled(journal)
         if not begun.unpublished:
             begun.newest.state.must_be_known_format()
-        emission = _Emission(place, begun.newest, signer, seconds, progress)
         waiting = _chosen(begun.newest.state, place, only, remote)
-        if begun.sealing is not None:
-            emission.seal(begun.sealing)
-        done = begun.plan(tuple(emission.play(waiting)), waiting)
-        tip = emission.newest
-        if tip is not place.verified:
-            journal.keep(place.store, place.verified, tip)
-        refusals = {f"refs/refusals/{oid}": tag for oid, tag in emission.refusals.items()}
-        updates = {place.branch: tip.oid, **refusals} if tip is not place.verified else refusals
-        if updates:
-            remotes.push(place.store, place.remote(remote), updates, atomic=True)
+        with _workshop(place) as (store, repository):
+            newest = pinned(store, begun.newest.oid, begun.newest.hash)
+            emission = _Emission(store, newest, signer, seconds, progress)
+            if begun.sealing is not None:
+                emission.seal(begun.sealing)
+            done = begun.plan(tuple(emission.play(waiting)), waiting)
+            tip = emission.newest
+            updates = {f"refs/refusals/{oid}": tag for oid, tag in emission.refusals.items()}
+            if tip.oid != place.verified.oid:
+                journal.keep(repository, place.verified, tip)
+                updates[place.branch] = tip.oid
+            if updates:
+                remotes.push(repository, place.remote(remote), updates, atomic=True)
+            elif place.role == "host":  # no hook runs that would finish what a killed one has left
+                upkeep.settle(Place.of(Store.open(place.store.git_dir, durable=True)), int(time.time()))
         journal.published(tip)
         if place.role == "clone":
             place.advanced(tip)
@@ -266,11 +269,25 @@ def _must_be_witness(state: State, key_id: str, waiting: Rotations) -> None:
     )
 
 
+@contextmanager
+def _workshop(place: Place) -> Iterator[tuple[Store, Store]]:
+    """Where an emission writes, and the repository that it pushes from.
+
+    In a clone it is the clone. On a host it is a quarantine: what is pushed from there comes to disk as from anybody
+    (spec 11), and what is refused leaves nothing.
+    """
+    if place.role == "clone":
+        yield place.store, place.store
+        return
+    with quarantine.opened(place.directory, place.store, "emitting") as inside:
+        yield quarantine.Workshop(place.store, inside), inside
+
+
 class _Emission:
     """One run: the newest snapshot, and the refusals that were signed."""
 
-    def __init__(self, place: Place, newest: Snapshot, signer: Signer, seconds: int, progress: Progress) -> None:
-        self.place = place
+    def __init__(self, store: Store, newest: Snapshot, signer: Signer, seconds: int, progress: Progress) -> None:
+        self.store = store
         self.newest = newest
         self.signer = signer
         self.seconds = max(seconds, newest.seconds)
@@ -300,7 +317,7 @@ class _Emission:
 
     def sign(self, payload: bytes, after: State) -> None:
         """Sign `payload` as the next snapshot, whose state is `after`, and go through the door with it."""
-        store = self.place.store
+        store = self.store
         after.tree.write(store.write)
         oid = store.write("commit", sign_commit(payload, self.signer.sign(payload, NAMESPACE)))
         self.newest = advance(self.newest, oid)
@@ -310,7 +327,7 @@ class _Emission:
         domain = state.witness.domain_id
         tagger = Ident(domain, f"{domain}@{state.name}", self.seconds, "+0000")
         payload = refusal.refuse(proposal, state.snapshot_name, error, tagger)
-        return self.place.store.write("tag", payload + self.signer.sign(payload, NAMESPACE))
+        return self.store.write("tag", payload + self.signer.sign(payload, NAMESPACE))
 
 
 def _undecided(waiting: Queue, state: State, accept: queue.Accept = queue.suppose) -> Iterator[Verdict]:

@@ -17,6 +17,7 @@ from gitledger.rules.entry import Entry
 
 _ROW = 48
 _NONE = bytes(20)
+_COMMITS = 8
 
 
 class Row(NamedTuple):
@@ -29,14 +30,18 @@ class Row(NamedTuple):
 
 
 class _Rows:
-    """Rows from `start` upwards, and from `start - 1` downwards; both only ever grow at their end."""
+    """Rows from `start` upwards, and from `start - 1` downwards; both only ever grow at their end.
 
-    __slots__ = ("lower", "start", "upper")
+    The commits that were asked for last are held: many proposals stand on few bases.
+    """
+
+    __slots__ = ("commits", "lower", "start", "upper")
 
     def __init__(self, start: int) -> None:
         self.start = start
         self.upper = bytearray()
         self.lower = bytearray()
+        self.commits: dict[str, tuple[Commit, Entry | None]] = {}
 
     def read(self, number: int) -> Row:
         at = number - self.start
@@ -85,11 +90,15 @@ class Line:
 
     def snapshot(self, objects: Objects, oid: str) -> Row | None:
         """The row whose snapshot is the commit `oid`, or None. The commit says itself which number it has."""
-        entry = _entry(objects, oid)
+        _, entry = self._commit(objects, oid)
         if entry is None or entry.number > self.tip:
             return None
         row = self.row(objects, entry.number)
         return row if row.snapshot == oid else None
+
+    def commit(self, objects: Objects, oid: str) -> Commit:
+        """The commit `oid`, which a proposal names as its base."""
+        return self._commit(objects, oid)[0]
 
     def acceptance(self, objects: Objects, oid: str, floor: int = -1) -> Row | None:
         """The row of the snapshot that accepted the proposal `oid`, or None.
@@ -130,13 +139,27 @@ class Line:
         a message. Whatever was accepted stands on accepted proposals alone, at most one a snapshot.
         """
         for _ in range(self.tip):
-            commit = Commit.parse(objects.read(oid, "commit"))
+            commit = self.commit(objects, oid)
             if len(commit.parents) != 1:
                 break
             oid = commit.parents[0]
             if (row := self.found(oid) or self.snapshot(objects, oid)) is not None:
                 return row.number
         return self.tip + 1
+
+    def _commit(self, objects: Objects, oid: str) -> tuple[Commit, Entry | None]:
+        """The commit `oid`, and what it says where it calls itself a snapshot."""
+        commits = self._rows.commits
+        if oid not in commits:
+            commit = Commit.parse(objects.read(oid, "commit"))
+            try:
+                entry = Entry.parse(commit.message)
+            except Malformed:
+                entry = None
+            if len(commits) >= _COMMITS:
+                del commits[next(iter(commits))]
+            commits[oid] = commit, entry
+        return commits[oid]
 
     def _descend(self, objects: Objects) -> None:
         lowest = self.last if self._lowest == self.tip else self._rows.read(self._lowest)
@@ -150,13 +173,6 @@ def row_of(oid: str, commit: Commit) -> Row:
     if entry.proposal and len(commit.parents) != 2:
         raise Malformed("not-a-snapshot", f"{oid} names a proposal, and has no second parent that it would be")
     return Row(entry.number, oid, commit.parents[1] if entry.proposal else "", entry.salt)
-
-
-def _entry(objects: Objects, oid: str) -> Entry | None:
-    try:
-        return Entry.parse(Commit.parse(objects.read(oid, "commit")).message)
-    except Malformed:
-        return None
 
 
 def _unpack(number: int, raw: bytes) -> Row:

@@ -6,8 +6,8 @@ through one of the doors of `rules/advance.py`. Only they make one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from gitledger.documents.certificate import Record
@@ -19,7 +19,7 @@ from gitledger.errors import Malformed, Refused, about
 from gitledger.objects.codec import Commit
 from gitledger.objects.trees import File, Objects, Tree
 from gitledger.rules.entry import Entry
-from gitledger.rules.line import Line
+from gitledger.rules.line import Line, Row
 from gitledger.signing.keys import PublicKey
 
 POLICY = "ledger/policy.yaml"
@@ -29,6 +29,7 @@ ROTATIONS = "ledger/rotations/"
 ATTRIBUTES = ".gitattributes"
 _DOCUMENT_BYTES = 1 << 20
 _REMEMBERED = 1024
+_LASTING = (POLICY, WITNESS, LEDGER)
 
 T = TypeVar("T")
 
@@ -41,12 +42,18 @@ class _Parsed:
 
     def get(self, parse: Callable[[bytes], T], file: File, objects: Objects) -> T:
         key = (parse, file.oid)
+        if file.size(objects) > _DOCUMENT_BYTES:  # asked of what is known as well: it has to be there
+            raise Malformed("document-too-large", "a document has at most 1 MiB", "shorten it")
         if key not in self._known:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[key] = parse(file.content(objects))
+            self.put(key, parse(file.content(objects)))
         known: T = self._known[key]
         return known
+
+    def put(self, key: tuple[Any, str], document: object) -> None:
+        """Remember what `key`, a parser and a blob id, gives."""
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        self._known[key] = document
 
 
 _parsed = _Parsed()
@@ -66,6 +73,24 @@ class State:
     number: int
     tree: Tree
     line: Line
+    _documents: dict[str, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def followed_by(self, tree: Tree, row: Row, *, changed: Collection[str]) -> State:
+        """The state of the next snapshot, supposed to have this `tree`, which differs at the paths `changed`."""
+        after = State(self.objects, self.ledger_id, self.name, self.number + 1, tree, self.line.extended(row))
+        after._documents.update(
+            (path, self._documents[path]) for path in _LASTING if path in self._documents and path not in changed
+        )
+        return after
+
+    def with_records(self, written: Mapping[str, Record]) -> State:
+        """This state once the records `written` stand at their paths."""
+        files = {path: File.of(record.encode()) for path, record in written.items()}
+        after = replace(self, tree=self.tree.apply(files))
+        after._documents.update((path, self._documents[path]) for path in _LASTING if path in self._documents)
+        for path, record in written.items():
+            _parsed.put((Record.parse, files[path].oid), record)
+        return after
 
     @property
     def snapshot_name(self) -> str:
@@ -139,15 +164,18 @@ class State:
         return key.public
 
     def _document(self, path: str, parse: Callable[[bytes], T]) -> T | None:
+        if path in self._documents:
+            known: T | None = self._documents[path]
+            return known
         entry = self.tree.get(path)
-        if not isinstance(entry, File):
-            return None
-        with about(path):
-            if entry.mode != 0o100644:
-                raise Malformed("document-mode", "a document has mode 100644", f"chmod 644 {path}")
-            if entry.size(self.objects) > _DOCUMENT_BYTES:
-                raise Malformed("document-too-large", "a document has at most 1 MiB", "shorten it")
-            return _parsed.get(parse, entry, self.objects)
+        document = None
+        if isinstance(entry, File):
+            with about(path):
+                if entry.mode != 0o100644:
+                    raise Malformed("document-mode", "a document has mode 100644", f"chmod 644 {path}")
+                document = _parsed.get(parse, entry, self.objects)
+        self._documents[path] = document
+        return document
 
     def _required(self, path: str, parse: Callable[[bytes], T]) -> T:
         document = self._document(path, parse)

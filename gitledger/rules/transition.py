@@ -6,12 +6,11 @@ whether enough endorsements are there: it returns what is demanded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gitledger.documents.certificate import Record
 from gitledger.documents.manifest import Manifest, ManifestKey
 from gitledger.errors import Malformed, Refused, about
-from gitledger.objects.codec import Commit
 from gitledger.objects.trees import File, Tree
 from gitledger.rules import rights
 from gitledger.rules.endorsement import Demand
@@ -49,7 +48,8 @@ def apply(before: State, proposal: Proposal) -> Transition:
     _limits(before, changes)
     # 3. Tree
     tree = before.tree.apply(_after(changes))
-    supposed = _next(before, tree, proposal, salt := proposal.salt(previous_salt))
+    salt = proposal.salt(previous_salt)
+    supposed = before.followed_by(tree, Row(before.number + 1, "", proposal.oid, salt), changed=changes)
     # 4. Right
     who = rights.speaker(before, supposed, proposal, changes)
     demands = rights.demands(before, supposed, who, changes)
@@ -58,8 +58,7 @@ def apply(before: State, proposal: Proposal) -> Transition:
     _content(base, proposal, changes)
     # 6. Records
     records = _records(before, proposal, manifests, salt)
-    written = {Record.path_of(key): File.of(record.encode()) for key, record in records.items()}
-    after = replace(supposed, tree=tree.apply(written))
+    after = supposed.with_records({Record.path_of(key): record for key, record in records.items()})
     return Transition(proposal, after, changes, who, salt, demands)
 
 
@@ -129,8 +128,7 @@ def _base(before: State, proposal: Proposal) -> tuple[int, int]:
 
 
 def _tree_of(before: State, oid: str) -> Tree:
-    tree = Commit.parse(before.objects.read(oid, "commit")).tree
-    return Tree.load(before.objects, tree, like=before.tree)
+    return Tree.load(before.objects, before.line.commit(before.objects, oid).tree, like=before.tree)
 
 
 def _change(before: State, base: Tree, proposal: Proposal) -> Changes:
@@ -188,11 +186,6 @@ def _limits(before: State, changes: Changes) -> None:
         )
 
 
-def _next(before: State, tree: Tree, proposal: Proposal, salt: int) -> State:
-    line = before.line.extended(Row(before.number + 1, "", proposal.oid, salt))
-    return State(before.objects, before.ledger_id, before.name, before.number + 1, tree, line)
-
-
 def _documents(before: State, after: State, changes: Changes) -> dict[str, Manifest]:
     """Check every document that the change touches; returns the changed manifests by domain."""
     manifests: dict[str, Manifest] = {}
@@ -208,7 +201,7 @@ def _documents(before: State, after: State, changes: Changes) -> dict[str, Manif
                     _ledger(before, after)
                 elif domain is not None:
                     manifests[domain] = _manifest(after, domain)
-    for key_id, whose in _named(before):
+    for key_id, whose in _named(before) if manifests else ():
         record = before.record(key_id)
         manifest = manifests.get(record.domain_id) if record else None
         if record and manifest and manifest.key(key_id) is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 
 from gitledger.errors import Failed, LedgerError, Malformed, Refused
@@ -82,6 +83,8 @@ class PublicKey:
     blob: bytes
     point: bytes = field(init=False, repr=False, compare=False)
     application: bytes = field(init=False, repr=False, compare=False)
+    key_id: str = field(init=False, repr=False, compare=False)
+    """The key id, `SHA256:…`, as `ssh-keygen -l` prints it (spec 1)."""
 
     def __post_init__(self) -> None:
         head = _HEADS.get(self.type)
@@ -101,6 +104,7 @@ class PublicKey:
         check_point(point, "public key", _MAKE_ONE)
         object.__setattr__(self, "point", point)
         object.__setattr__(self, "application", application)
+        object.__setattr__(self, "key_id", "SHA256:" + b64encode(sha256(self.blob).digest()).decode().rstrip("="))
 
     @classmethod
     def parse(cls, text: str) -> PublicKey:
@@ -108,20 +112,7 @@ class PublicKey:
 
         Raises what the class raises; what does not re-encode to itself is Malformed, `malformed-key`.
         """
-        type_, space, encoded = text.partition(" ")
-        try:
-            blob = b64decode(encoded, validate=True)
-        except ValueError:
-            blob = b""
-        if not space or b64encode(blob).decode() != encoded:
-            if type_ not in _HEADS:
-                raise _not_taken(type_)
-            raise Malformed(
-                "malformed-key",
-                "this is no public key line: a type, a space, canonical base64",
-                _WHOLE_LINE,
-            )
-        return cls(type_, blob)
+        return (_read_text if len(text) <= _SHORT else _from_text)(text)
 
     @classmethod
     def from_file_text(cls, text: str) -> PublicKey:
@@ -145,8 +136,7 @@ class PublicKey:
     @classmethod
     def from_blob(cls, blob: bytes) -> PublicKey:
         """Read a public key in SSH's wire form, as signatures hold it. Raises what the class raises."""
-        type_, _ = _take(blob, 0)
-        return cls(type_.decode("ascii", "replace"), blob)
+        return (_read_blob if len(blob) <= _SHORT else _from_blob)(blob)
 
     @property
     def text(self) -> str:
@@ -159,14 +149,37 @@ class PublicKey:
         return self.text + "\n"
 
     @property
-    def key_id(self) -> str:
-        """The key id, `SHA256:…`, as `ssh-keygen -l` prints it (spec 1)."""
-        return "SHA256:" + b64encode(sha256(self.blob).digest()).decode().rstrip("=")
-
-    @property
     def blob_digest(self) -> str:
         """SHA-256 of the blob, 64 hex digits, no prefix: it names the certificate record (spec 3)."""
         return sha256(self.blob).hexdigest()
+
+
+def _from_blob(blob: bytes) -> PublicKey:
+    type_, _ = _take(blob, 0)
+    return PublicKey(type_.decode("ascii", "replace"), blob)
+
+
+def _from_text(text: str) -> PublicKey:
+    type_, space, encoded = text.partition(" ")
+    try:
+        blob = b64decode(encoded, validate=True)
+    except ValueError:
+        blob = b""
+    if not space or b64encode(blob).decode() != encoded:
+        if type_ not in _HEADS:
+            raise _not_taken(type_)
+        raise Malformed(
+            "malformed-key",
+            "this is no public key line: a type, a space, canonical base64",
+            _WHOLE_LINE,
+        )
+    return PublicKey(type_, blob)
+
+
+# A run reads many signatures by few keys; what is long is no plain key, and not kept.
+_SHORT = 256
+_read_blob = lru_cache(maxsize=4096)(_from_blob)
+_read_text = lru_cache(maxsize=4096)(_from_text)
 
 
 def command_id(key: PublicKey, salt: int) -> str:

@@ -103,7 +103,7 @@ def tree(data: bytes) -> None:
     """The entries of a tree, written again, are its bytes; no two have one name on some system."""
     for root in (True, False):
         with suppress(LedgerError) if root else nullcontext():
-            found = list(entries.parse(data, root=root))
+            found = list(entries.read(data, root=root))
             assert data == b"".join(
                 entries.MODE_TEXT[mode] + name.encode() + b"\0" + bytes.fromhex(oid) for name, mode, oid in found
             )

@@ -15,7 +15,6 @@ import pytest
 from world import World, accepted
 
 from gitledger.errors import Failed, Fork, Refused
-from gitledger.roles import journal as journals
 from gitledger.roles import witness
 from gitledger.roles.journal import Journal
 from gitledger.rules.advance import advance, genesis
@@ -172,7 +171,7 @@ def test_what_was_signed_is_published_byte_for_byte_after_a_crash_before_the_pus
         patch.setattr(witness.remotes, "push", _crash)
         with pytest.raises(_Crash):
             world.emit()
-    signed = forge.git(world.host, "rev-parse", journals.SIGNED).decode().strip()
+    signed = world.signed()
     assert world.snapshots() == ["common@0"]
     world.propose(world.james, {"domains/james/1": b"1\n"}, base=0, topic="before")
     plan = world.emit()
@@ -191,7 +190,7 @@ def test_what_was_signed_is_published_from_another_clone_that_never_saw_it(
         patch.setattr(witness.remotes, "push", _crash)
         with pytest.raises(_Crash):
             world.emit()
-    signed = forge.git(world.host, "rev-parse", journals.SIGNED).decode().strip()
+    signed = world.signed()
     shutil.rmtree(world.host)
     shutil.copytree(backup, world.host)
     world.emit()
@@ -298,14 +297,16 @@ def _kill_emissions(world: World, seed: int, rounds: int) -> None:
         oid = world.propose(world.alice, {f"domains/alice/{number}": b"x\n"}, topic=f"t{number}", base=0, check=False)
         assert oid.push
         proposed += oid.push.returncode == 0
+        said = world.path / "said"
         emission = subprocess.Popen(
-            [sys.executable, "-c", EMIT, str(world.host), str(world.you.key), str(world.now)],
-            env=world.you.env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            ["sh", "-c", 'exec "$@" 2>"$0"', str(said), sys.executable, "-c", EMIT,
+             str(world.host), str(world.you.key), str(world.now)],
+            env=world.you.env(), stdout=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         time.sleep(chance.uniform(0.1, 0.9))
         with _gone():
             os.killpg(emission.pid, signal.SIGKILL)
-        emission.wait()
+        assert emission.wait() in (0, -signal.SIGKILL), said.read_text()
         for lock in world.host.rglob("*.lock"):
             lock.unlink()  # as `gitledger hooks check` and git itself tell a person to
         place = world.place()

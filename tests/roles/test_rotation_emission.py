@@ -53,7 +53,7 @@ def crash(world: World, person: Person, patch: pytest.MonkeyPatch) -> str:
         patched.setattr(witness.remotes, "push", die)
         with pytest.raises(Crash):
             world.emit(by=person)
-    return world.oid(journals.SIGNED)
+    return world.signed(person)
 
 
 def refused(world: World, person: Person, rule: str, **how: bool) -> Refused:

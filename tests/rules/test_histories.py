@@ -20,6 +20,7 @@ from gitledger.errors import LedgerError
 from gitledger.objects.codec import Commit, Ident, compose_commit, digest, sign_commit
 from gitledger.objects.store import Store
 from gitledger.objects.trees import File, Tree
+from gitledger.roles import segments
 from gitledger.roles.founding import Founders, found
 from gitledger.rules import endorsement, proposal, snapshot, tags
 from gitledger.rules.advance import advance, genesis, pinned
@@ -245,6 +246,63 @@ def test_the_verdict_is_the_same_from_genesis_and_from_every_pin(
     assert honest or f"common@{len(oids)}" in expected or lie == "quorum"
     for number, one in enumerate(line):
         assert verdict(pinned(Store.open(store.git_dir), one.oid, one.hash), oids[number:]) == expected
+
+
+def shared(first: Snapshot, oids: list[str], jobs: int) -> str:
+    """As `verdict`, where so many processes share the way."""
+    path = [first.oid, *oids]
+    try:
+        reached, _ = segments.climb(first, path, start=1, jobs=jobs)
+    except LedgerError as error:
+        return f"{error.subject}: {error}"
+    return f"{reached.hash} {reached.state.tree.digest} {reached.state.ledger_id}"
+
+
+@pytest.mark.long
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps, st.tuples(st.integers(0, 9), st.sampled_from(["", "message", "time", "key", "quorum"])), st.integers(2, 4)
+)
+def test_many_processes_give_the_verdict_of_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch, played: list[Step], lies: tuple[int, str], jobs: int
+) -> None:
+    """Also on which snapshot is the first that is not valid, wherever it stands, and why."""
+    where, lie = lies
+    monkeypatch.setattr(segments, "LEAST", 1)
+    line = [begin(store)]
+    oids: list[str] = []
+    for number, step in enumerate(played):
+        try:
+            oid = follow(store, line, step, 1000 + 10 * number, lie if number == where else "")
+            oids.append(oid)
+            line.append(advance(line[-1], oid))
+        except LedgerError:
+            oids = [one.oid for one in line[1:]] if number != where else oids
+            if number == where:
+                break
+    first = genesis(Store.open(store.git_dir), line[0].oid, line[0].hash)
+    assert shared(first, oids, jobs) == verdict(first, oids)
+
+
+@pytest.mark.parametrize("lie", ["", "message"])
+@pytest.mark.parametrize("where", [0, 2, 5])
+def test_two_processes_find_the_first_that_is_not_valid(
+    store: Store, monkeypatch: pytest.MonkeyPatch, where: int, lie: str
+) -> None:
+    monkeypatch.setattr(segments, "LEAST", 2)
+    line = [begin(store)]
+    oids: list[str] = []
+    for number in range(6):
+        step = ("alice", f"domains/alice/{number}", 1, 0, "unchanged")
+        oids.append(emit(store, line[-1], propose(store, line, step, 2000 + number), lie if number == where else ""))
+        if lie and number == where:  # what stands on it is not looked at
+            oids += [oid for one in line[:1] for oid in [one.oid] * (5 - where)]
+            break
+        line.append(advance(line[-1], oids[-1]))
+    first = genesis(Store.open(store.git_dir), line[0].oid, line[0].hash)
+    said = shared(first, oids, 2)
+    assert said == verdict(first, oids)
+    assert said.startswith("sha256:" if not lie else f"common@{where + 1}")
 
 
 def test_a_base_below_the_pin_is_found_from_the_pin(store: Store) -> None:

@@ -1,0 +1,82 @@
+"""How things are measured: ours and a yardstick in turn, in one run, and the median of several rounds."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+Measured = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What came of one benchmark: `gitledger` and `yardstick` in `unit`, on `n` of what it is about.
+
+    `ratio` says by how much gitledger is better (above 1) where `unit` is a rate, and how much more it takes where it
+    is a cost; `goal` is what the ratio should be, and `met` whether it is.
+    """
+
+    name: str
+    ratio: float
+    gitledger: float
+    yardstick: float
+    unit: str
+    n: int
+    goal: str = ""
+    met: bool | None = None
+
+
+def figure(
+    name: str,
+    ours: float,
+    yardstick: float,
+    unit: str,
+    n: int,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+) -> Figure:
+    """The figure `ours / yardstick`, which should be `least` or more, or `most` or less."""
+    ratio = ours / yardstick
+    if least is not None:
+        return Figure(name, ratio, ours, yardstick, unit, n, f"≥ {least:g}", ratio >= least)
+    if most is not None:
+        return Figure(name, ratio, ours, yardstick, unit, n, f"≤ {most:g}", ratio <= most)
+    return Figure(name, ratio, ours, yardstick, unit, n)
+
+
+def in_turn(rounds: int, *measured: Measured) -> list[float]:
+    """The median of each of `measured` over so many rounds, in each of which they take turns."""
+    found = [[one() for one in measured] for _ in range(rounds)]
+    return [statistics.median(each) for each in zip(*found, strict=True)]
+
+
+def seconds(
+    command: Sequence[str], cwd: Path, environment: Mapping[str, str] | None = None, input: bytes = b""
+) -> float:
+    """How long a command takes, start and end of its process included. Raises where it fails."""
+    begun = time.perf_counter()
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **(environment or {})}, input=input, capture_output=True, check=False
+    )
+    taken = time.perf_counter() - begun
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.decode(errors='replace')}")
+    return taken
+
+
+def mebibytes(command: Sequence[str], cwd: Path) -> float:
+    """The memory that the largest process of a command has at its peak, in MiB."""
+    with subprocess.Popen(
+        command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+    ) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)}: exit status {process.returncode}")
+    return used.ru_maxrss / 1024
