@@ -8,137 +8,141 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from functools import wraps
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Final, NoReturn, TextIO
 
-import typer
+import click
 
-from gitledger.cli import (
-    authority,
-    carry,
-    collect,
-    consumer,
-    doctor,
-    domain,
-    foreign,
-    host,
-    mirror,
-    output,
-    proposer,
-    rotation,
-    witness,
-)
+from gitledger.cli import output
+from gitledger.cli.commands import Group, NoCommand, Option
 from gitledger.cli.options import At
 from gitledger.errors import LedgerError, Usage
 
 INTERRUPTED: Final = 130
 
-_SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
-_NAMES_A_FILE: Final = ("at", "key", "url")
-
-app = typer.Typer(
-    name="gitledger",
-    help="A notarised ledger in a bare Git repository.",
-    epilog="Exit status: 0 done, 1 refused or invalid, 2 wrong usage, 3 a fork was seen, 4 unreachable or stale.",
-    no_args_is_help=True,
-    context_settings=_SETTINGS,
-    rich_markup_mode=None,
-)
-_domain = typer.Typer(name="domain", help="Who you are: the domain and its keys.", no_args_is_help=True)
-_host = typer.Typer(name="host", help="Hold what people push to, for a while.", no_args_is_help=True)
-_hooks = typer.Typer(name="hooks", help="Make a bare repository a host, or see what it lacks.", no_args_is_help=True)
-_mirror = typer.Typer(name="mirror", help="Where snapshots are pushed on to, and fetched from.", no_args_is_help=True)
-_carry = typer.Typer(name="carry", help="The ledger in a file, where no network goes.", no_args_is_help=True)
-_evidence = typer.Typer(name="evidence", help="What proves a fork or a misconduct.", no_args_is_help=True)
+_COMPLETE: Final = "_GITLEDGER_COMPLETE"
+"""Where a shell that asks for completions says so; what it evaluates is from `--show-completion`."""
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
         from importlib.metadata import version
 
-        typer.echo(f"gitledger {version('gitledger')}")
-        raise typer.Exit
+        click.echo(f"gitledger {version('gitledger')}")
+        context.exit()
 
 
-@app.callback()
+def _completion(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from click.shell_completion import get_completion_class
+
+        shell = Path(os.environ.get("SHELL", "")).name
+        completion = get_completion_class(shell)
+        if completion is None:
+            said = f"there is no completion for {shell or 'a shell that SHELL does not name'}"
+            raise Usage("no-completion", said, "SHELL=bash gitledger --show-completion   (or zsh, or fish)")
+        click.echo(completion(app, {}, "gitledger", _COMPLETE).source())
+        context.exit()
+
+
 def _begin(
     at: At = None,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[bool, Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    completion: Annotated[
+        bool,
+        Option(
+            "--show-completion",
+            callback=_completion,
+            is_eager=True,
+            help="Print what completes commands in your shell, for its start-up file.",
+        ),
+    ] = False,
 ) -> None:
-    """A notarised ledger in a bare Git repository."""
+    """What stands before a command."""
 
 
-@_domain.callback()
-@_hooks.callback()
-@_evidence.callback()
-@_host.callback()
-@_carry.callback()
-@_mirror.callback()
 def _begin_group(at: At = None) -> None:
     """What stands between a group of commands and the command."""
 
 
-def demo(
-    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Where it plays: a new directory.")] = None,
-    at: At = None,
-) -> None:
-    """Play the scene of Alice and James.
-
-    With real repositories and stock git, shown as they run; the repositories are left to be looked at.
-    """
-    from gitledger.cli.demo import demo as play
-
-    play(directory)
-
-
-def _in_unicode(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, which refuses text that is not UTF-8; where a file is named, any bytes may stand."""
-
-    @wraps(command)
-    def checked(**arguments: object) -> None:
-        for name, value in arguments.items():
-            texts = value if isinstance(value, list) else [value]
-            if name not in _NAMES_A_FILE and any(isinstance(text, str) and _is_foreign(text) for text in texts):
-                raise Usage("not-utf-8", f"{name.replace('_', '-')} is not in UTF-8", "write it in UTF-8")
-        command(**arguments)
-
-    return checked
-
-
-def _is_foreign(text: str) -> bool:
-    """Whether it holds bytes that Python could not read as UTF-8."""
-    return any("\ud800" <= character <= "\udfff" for character in text)
-
-
-for _group, _commands in (
-    (app, (host.init, consumer.clone, consumer.fetch, consumer.status, consumer.verify, consumer.log, consumer.show)),
-    (app, (consumer.pin, consumer.allowed_signers, proposer.propose, proposer.proposals, proposer.withdraw)),
-    (app, (authority.endorse, authority.policy, rotation.rotate, rotation.rotations, witness.emit, demo)),
-    (_domain, (domain.new, domain.add_key, domain.revoke_key, domain.show, domain.prove)),
-    (_hooks, (host.install, host.check)),
-    (app, (foreign.adopt, doctor.doctor)),
-    (_evidence, (foreign.check,)),
-    (_host, (host.freeze, host.thaw)),
-    (app, (collect.collect,)),
-    (_carry, (carry.out, carry.take, carry.inspect)),
-    (_mirror, (mirror.add, mirror.push, mirror.status, mirror.remove, mirror.watch)),
-):
-    for _command in _commands:
-        _group.command(context_settings=_SETTINGS)(_in_unicode(_command))
-app.add_typer(_domain)
-app.add_typer(_hooks)
-app.add_typer(_evidence)
-app.add_typer(_host)
-app.add_typer(_carry)
-app.add_typer(_mirror)
-
-_UsageError: type[Exception] = next(
-    base for base in typer.BadParameter.__mro__ if issubclass(base, Exception) and base.__name__ == "ClickException"
+app = Group(
+    "gitledger",
+    "A notarised ledger in a bare Git repository.",
+    _begin,
+    {
+        "init": "host:init",
+        "clone": "consumer:clone",
+        "fetch": "consumer:fetch",
+        "status": "consumer:status",
+        "verify": "consumer:verify",
+        "log": "consumer:log",
+        "show": "consumer:show",
+        "pin": "consumer:pin",
+        "allowed-signers": "consumer:allowed_signers",
+        "propose": "proposer:propose",
+        "proposals": "proposer:proposals",
+        "withdraw": "proposer:withdraw",
+        "endorse": "authority:endorse",
+        "policy": "authority:policy",
+        "rotate": "rotation:rotate",
+        "rotations": "rotation:rotations",
+        "emit": "witness:emit",
+        "demo": "demo:demo",
+        "adopt": "foreign:adopt",
+        "doctor": "doctor:doctor",
+        "collect": "collect:collect",
+        "domain": Group(
+            "domain",
+            "Who you are: the domain and its keys.",
+            _begin_group,
+            {
+                "new": "domain:new",
+                "add-key": "domain:add_key",
+                "revoke-key": "domain:revoke_key",
+                "show": "domain:show",
+                "prove": "domain:prove",
+            },
+        ),
+        "hooks": Group(
+            "hooks",
+            "Make a bare repository a host, or see what it lacks.",
+            _begin_group,
+            {"install": "host:install", "check": "host:check"},
+        ),
+        "evidence": Group(
+            "evidence",
+            "What proves a fork or a misconduct.",
+            _begin_group,
+            {"check": "foreign:check"},
+        ),
+        "host": Group(
+            "host",
+            "Hold what people push to, for a while.",
+            _begin_group,
+            {"freeze": "host:freeze", "thaw": "host:thaw"},
+        ),
+        "carry": Group(
+            "carry",
+            "The ledger in a file, where no network goes.",
+            _begin_group,
+            {"out": "carry:out", "in": "carry:take", "inspect": "carry:inspect"},
+        ),
+        "mirror": Group(
+            "mirror",
+            "Where snapshots are pushed on to, and fetched from.",
+            _begin_group,
+            {
+                "add": "mirror:add",
+                "push": "mirror:push",
+                "status": "mirror:status",
+                "remove": "mirror:remove",
+                "watch": "mirror:watch",
+            },
+        ),
+    },
+    epilog="Exit status: 0 done, 1 refused or invalid, 2 wrong usage, 3 a fork was seen, 4 unreachable or stale.",
 )
-"""What the parser of the arguments raises; where it comes from differs between versions of typer."""
 
 
 def main() -> NoReturn:
@@ -167,37 +171,46 @@ def _writable(stream: TextIO | None) -> TextIO:
 
 def _run() -> int:
     try:
-        command = typer.main.get_command(app)
-        status = command.main(prog_name="gitledger", standalone_mode=False)
+        return _called()
     except LedgerError as error:
         output.failure(error)
         return error.exit_status
-    except (KeyboardInterrupt, typer.Abort):
-        status = INTERRUPTED
-    except BrokenPipeError:
-        return 1
+    except (KeyboardInterrupt, EOFError):
+        sys.stderr.write("\n" if sys.stderr.isatty() else "")
+        output.note("gitledger: interrupted")
+        return INTERRUPTED
     except OSError as error:
-        output.failure(_outside(error))
+        if not isinstance(error, BrokenPipeError):
+            output.failure(_outside(error))
         return 1
-    except _UsageError as error:
+    except click.UsageError as error:
         return _wrong_usage(error)
     except Exception as error:
         output.failure(_internal(error))
         return 1
-    if status == INTERRUPTED:
-        sys.stderr.write("\n" if sys.stderr.isatty() else "")
-        output.note("gitledger: interrupted")
-    return status if isinstance(status, int) else 0
 
 
-def _wrong_usage(error: Exception) -> int:
+def _called() -> int:
+    """What click's own `main` does, which would speak of interruptions in its own way."""
+    if asked := os.environ.get(_COMPLETE):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(app, {}, "gitledger", _COMPLETE, asked)
+    try:
+        with app.make_context("gitledger", sys.argv[1:]) as context:
+            app.invoke(context)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    return 0
+
+
+def _wrong_usage(error: click.UsageError) -> int:
     """What the parser says, in one line, and where to read more."""
-    context = getattr(error, "ctx", None)
-    if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
-        typer.echo(context.get_help())
+    if isinstance(error, NoCommand) and error.ctx is not None:
+        click.echo(error.ctx.get_help())
         return 2
-    said = str(getattr(error, "format_message", lambda: error)()).rstrip(".")
-    named = context.command_path if context is not None else "gitledger"
+    said = error.format_message().rstrip(".")
+    named = error.ctx.command_path if error.ctx is not None else "gitledger"
     output.failure(LedgerError("usage", said[:1].lower() + said[1:], f"{named} --help"))
     return 2
 

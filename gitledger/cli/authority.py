@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
 from gitledger.cli import output, rotation
+from gitledger.cli.commands import Argument, Option
 from gitledger.cli.options import REMOTE, At, Json, Key, key_at_hand, place_here, signer_for, waiting
 from gitledger.cli.proposer import say_sent
 from gitledger.cli.rotation import Besides
@@ -26,7 +25,7 @@ _DIFF: Final = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-re
 def endorse(
     what: Annotated[
         str,
-        typer.Argument(
+        Argument(
             metavar="PROPOSAL|ROTATION",
             help="A proposal: an object id or its beginning, DOMAIN/TOPIC, or a topic. A rotation: H or its beginning, "
             "at least 8 digits, or the domain it goes to.",
@@ -34,7 +33,7 @@ def endorse(
     ],
     *,
     besides: Besides = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, Option("--yes", "-y", help="Do not ask.")] = False,
     key: Key = None,
     at: At = None,
 ) -> None:

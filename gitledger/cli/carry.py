@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, cast
 
-import typer
-
 from gitledger.cli import output, report
+from gitledger.cli.commands import Argument, Option
 from gitledger.cli.options import At, Json, place_here
 from gitledger.errors import LedgerError, Refused, Usage
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 _TO: Final = ("consumer", "witness", "authority")
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="The file on the stick: a Git bundle.")]
+File = Annotated[Path, Argument(metavar="FILE", help="The file on the stick: a Git bundle.")]
 
 
 def out(
@@ -27,7 +26,7 @@ def out(
     *,
     to: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--for",
             metavar="consumer|witness|authority",
             help="Who it is for: snapshots, what waits, or both, as without it.",
@@ -35,9 +34,7 @@ def out(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(
-            "--since", metavar="SNAPSHOT", help="What they have; else what the last carry in told, or nothing."
-        ),
+        Option("--since", metavar="SNAPSHOT", help="What they have; else what the last carry in told, or nothing."),
     ] = None,
     as_json: Json = False,
     at: At = None,
@@ -121,10 +118,6 @@ def inspect(file: File, as_json: Json = False, at: At = None) -> None:
         output.as_json(_inspected_json(found))
     else:
         _show_inspected(file, found)
-
-
-# `carry in FILE`, and not `carry take FILE`; `in` is no name for a function.
-take.__name__ = "in"
 
 
 def _place_if_any() -> Place | None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
 from gitledger.cli import output, report
+from gitledger.cli.commands import Argument
 from gitledger.cli.options import At, Json, place_here
 from gitledger.errors import Refused
 
@@ -19,10 +18,10 @@ _EXAMPLES: Final = 3
 
 
 def collect(
-    remote: Annotated[str, typer.Argument(metavar="REMOTE", help="The name of a remote, or an address.")],
+    remote: Annotated[str, Argument(metavar="REMOTE", help="The name of a remote, or an address.")],
     refspecs: Annotated[
         list[str],
-        typer.Argument(metavar="REFSPEC…", help="Full refs there, or patterns with one *: 'refs/pull/*/head'."),
+        Argument(metavar="REFSPEC…", help="Full refs there, or patterns with one *: 'refs/pull/*/head'."),
     ],
     as_json: Json = False,
     at: At = None,

@@ -7,9 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from gitledger.cli import output
+from gitledger.cli.commands import Argument, Option
 from gitledger.cli.options import REMOTE, At, Json, Key, key_at_hand, place_here
 from gitledger.cli.proposer import say_delivered
 from gitledger.errors import Refused, Unreachable, Usage
@@ -20,25 +19,25 @@ if TYPE_CHECKING:
     from gitledger.roles.offering import Item
     from gitledger.roles.place import Place
 
-Named = Annotated[str, typer.Argument(metavar="SNAPSHOT", help="As common@42, or 42.")]
+Named = Annotated[str, Argument(metavar="SNAPSHOT", help="As common@42, or 42.")]
 
 
 def clone(
-    url: Annotated[str, typer.Argument(metavar="URL", help="Where the ledger is: an address or a directory.")],
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The clone to make.")],
+    url: Annotated[str, Argument(metavar="URL", help="Where the ledger is: an address or a directory.")],
+    directory: Annotated[Path, Argument(metavar="DIR", help="The clone to make.")],
     *,
     anchor: Annotated[
-        str | None, typer.Option("--anchor", metavar="sha256:…", help="The ledger id that the founders gave out.")
+        str | None, Option("--anchor", metavar="sha256:…", help="The ledger id that the founders gave out.")
     ] = None,
     known: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--known", metavar="SNAPSHOT=HASH", help="A recent snapshot: common@41=sha256:…; the line must hold it."
         ),
     ] = None,
     as_domain: Annotated[
         str | None,
-        typer.Option("--as", metavar="DOMAIN", help="Your domain: git push of DOMAIN/TOPIC proposes."),
+        Option("--as", metavar="DOMAIN", help="Your domain: git push of DOMAIN/TOPIC proposes."),
     ] = None,
     as_json: Json = False,
     at: At = None,
@@ -88,7 +87,7 @@ def clone(
 
 
 def fetch(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The remote; without it, all.")] = None,
+    name: Annotated[str | None, Argument(metavar="[NAME]", help="The remote; without it, all.")] = None,
     as_json: Json = False,
     at: At = None,
 ) -> None:
@@ -152,14 +151,14 @@ def status(key: Key = None, as_json: Json = False, at: At = None) -> None:
 
 def verify(
     snapshot: Annotated[
-        str | None, typer.Argument(metavar="SNAPSHOT", help="As common@42, or 42; without it, the newest.")
+        str | None, Argument(metavar="SNAPSHOT", help="As common@42, or 42; without it, the newest.")
     ] = None,
     from_genesis: Annotated[
-        bool, typer.Option("--from-genesis", help="Verify every snapshot up to it, from the anchor on.")
+        bool, Option("--from-genesis", help="Verify every snapshot up to it, from the anchor on.")
     ] = False,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", metavar="N", min=1, help="Processes to share it; as many as the machine runs."),
+        Option("--jobs", metavar="N", min=1, help="Processes to share it; as many as the machine runs."),
     ] = None,
     as_json: Json = False,
     at: At = None,
@@ -195,7 +194,7 @@ def verify(
 
 
 def log(
-    limit: Annotated[int | None, typer.Option("-n", "--number", metavar="N", min=0, help="Only the newest N.")] = None,
+    limit: Annotated[int | None, Option("-n", "--number", metavar="N", min=0, help="Only the newest N.")] = None,
     as_json: Json = False,
     at: At = None,
 ) -> None:

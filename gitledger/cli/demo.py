@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
-import typer
-
 from gitledger.cli import output
+from gitledger.cli.commands import Argument
 from gitledger.cli.options import At
 from gitledger.errors import Failed, Usage
 
@@ -35,12 +34,13 @@ _PRELUDE: Final = 'gitledger() { "$GITLEDGER_PYTHON" -P -m gitledger.cli "$@"; }
 
 
 def demo(
-    directory: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="A new or empty directory; else a temporary one.")
-    ] = None,
+    directory: Annotated[Path | None, Argument(metavar="[DIR]", help="Where it plays: a new directory.")] = None,
     at: At = None,
 ) -> None:
-    """Play the scene that gitledger is made for, with real repositories and every command shown, and leave it there."""
+    """Play the scene of Alice and James.
+
+    With real repositories and stock git, shown as they run; the repositories are left to be looked at.
+    """
     stage = _Stage(_room(directory))
     stage.say(
         f"Everything happens in {stage.root}, with real repositories. Before each $ stands the directory in it, "

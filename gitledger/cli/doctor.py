@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
 from gitledger.cli import output
+from gitledger.cli.commands import Option
 from gitledger.cli.options import At, Json, Key
 from gitledger.errors import Refused
 
@@ -20,8 +19,8 @@ _AREA: Final = 8
 
 def doctor(
     key: Key = None,
-    sign: Annotated[bool, typer.Option("--sign/--no-sign", help="Whether the key signs a trial.")] = True,
-    full: Annotated[bool, typer.Option("--full", help="Verify every snapshot and every object.")] = False,
+    sign: Annotated[bool, Option("--sign/--no-sign", help="Whether the key signs a trial.")] = True,
+    full: Annotated[bool, Option("--full", help="Verify every snapshot and every object.")] = False,
     as_json: Json = False,
     at: At = None,
 ) -> None:

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
-import typer
-
 from gitledger.cli import output, proposer
+from gitledger.cli.commands import Argument, Option
 from gitledger.cli.options import (
     At,
     Json,
@@ -29,11 +28,11 @@ if TYPE_CHECKING:
     from gitledger.roles.place import Place
     from gitledger.rules.state import State
 
-Named = Annotated[str | None, typer.Argument(metavar="DOMAIN", help="May be left out where your key belongs to one.")]
+Named = Annotated[str | None, Argument(metavar="DOMAIN", help="May be left out where your key belongs to one.")]
 
 
 def new(
-    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="The domain to register.")],
+    domain: Annotated[str, Argument(metavar="DOMAIN", help="The domain to register.")],
     key: Key = None,
     propose: Propose = False,
     at: At = None,
@@ -53,15 +52,15 @@ def new(
 
 
 def add_key(
-    named: Annotated[list[str], typer.Argument(metavar="[DOMAIN] NAME PUBKEY", help="PUBKEY is a file or a line.")],
+    named: Annotated[list[str], Argument(metavar="[DOMAIN] NAME PUBKEY", help="PUBKEY is a file or a line.")],
     *,
     role: Annotated[
         list[str] | None,
-        typer.Option("--role", metavar="ROLE", help="root, publisher, producer, executor or auditor; may be repeated."),
+        Option("--role", metavar="ROLE", help="root, publisher, producer, executor or auditor; may be repeated."),
     ] = None,
     proof: Annotated[
         Path | None,
-        typer.Option("--proof", metavar="FILE", help="The new key's consent, as `domain prove` prints it."),
+        Option("--proof", metavar="FILE", help="The new key's consent, as `domain prove` prints it."),
     ] = None,
     key: Key = None,
     propose: Propose = False,
@@ -87,7 +86,7 @@ def add_key(
 
 
 def revoke_key(
-    named: Annotated[list[str], typer.Argument(metavar="[DOMAIN] NAME", help="The key's name, or its key id.")],
+    named: Annotated[list[str], Argument(metavar="[DOMAIN] NAME", help="The key's name, or its key id.")],
     key: Key = None,
     propose: Propose = False,
     at: At = None,

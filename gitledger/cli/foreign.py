@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from gitledger.cli import output
+from gitledger.cli.commands import Argument, Option
 from gitledger.cli.options import At, Json, place_here
 from gitledger.errors import Failed, LedgerError, Refused
 
@@ -20,10 +19,10 @@ if TYPE_CHECKING:
 def adopt(
     named: Annotated[
         str | None,
-        typer.Argument(metavar="[HASH]", help="The snapshot hash of a side, or 8 hex of its beginning, or its commit."),
+        Argument(metavar="[HASH]", help="The snapshot hash of a side, or 8 hex of its beginning, or its commit."),
     ] = None,
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: Json = False,
     at: At = None,
 ) -> None:
@@ -66,7 +65,7 @@ def adopt(
 
 
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An evidence file, as gitledger fetch writes it.")],
+    file: Annotated[Path, Argument(metavar="FILE", help="An evidence file, as gitledger fetch writes it.")],
     as_json: Json = False,
     at: At = None,
 ) -> None:

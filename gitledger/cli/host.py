@@ -7,9 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from gitledger.cli import output
+from gitledger.cli.commands import Argument, Option
 from gitledger.cli.options import At, Json, Key, bytes_of, keys_by_domain, now, place_here, signer_for
 from gitledger.errors import Malformed, Refused, Usage
 
@@ -19,25 +18,25 @@ if TYPE_CHECKING:
 
 
 def init(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The bare repository to make.")],
+    directory: Annotated[Path, Argument(metavar="DIR", help="The bare repository to make.")],
     *,
-    domain: Annotated[str, typer.Option("--domain", metavar="D", help="Your domain: the witness.")],
+    domain: Annotated[str, Option("--domain", metavar="D", help="Your domain: the witness.")],
     key: Key = None,
-    name: Annotated[str, typer.Option("--name", metavar="N", help="The ledger's name.")] = "common",
+    name: Annotated[str, Option("--name", metavar="N", help="The ledger's name.")] = "common",
     template: Annotated[
-        str | None, typer.Option("--template", metavar="personal|group", help="The policy to start from.")
+        str | None, Option("--template", metavar="personal|group", help="The policy to start from.")
     ] = None,
-    policy: Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="A policy of your own.")] = None,
+    policy: Annotated[Path | None, Option("--policy", metavar="FILE", help="A policy of your own.")] = None,
     member: Annotated[
         list[str] | None,
-        typer.Option("--member", metavar="D=PUBKEY", help="A domain that is registered from the start."),
+        Option("--member", metavar="D=PUBKEY", help="A domain that is registered from the start."),
     ] = None,
     authority: Annotated[
         list[str] | None,
-        typer.Option("--authority", metavar="D=PUBKEY", help="Whose endorsement counts; without any, every member's."),
+        Option("--authority", metavar="D=PUBKEY", help="Whose endorsement counts; without any, every member's."),
     ] = None,
     threshold: Annotated[
-        int | None, typer.Option("--threshold", metavar="K", help="How many make a quorum: the smallest majority.")
+        int | None, Option("--threshold", metavar="K", help="How many make a quorum: the smallest majority.")
     ] = None,
     as_json: Json = False,
     at: At = None,
@@ -75,7 +74,7 @@ def init(
 
 
 def install(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A bare repository that holds a ledger.")],
+    directory: Annotated[Path, Argument(metavar="DIR", help="A bare repository that holds a ledger.")],
     as_json: Json = False,
     at: At = None,
 ) -> None:
@@ -106,7 +105,7 @@ def install(
 
 
 def check(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A host.")], as_json: Json = False, at: At = None
+    directory: Annotated[Path, Argument(metavar="DIR", help="A host.")], as_json: Json = False, at: At = None
 ) -> None:
     """Say what a host lacks.
 
@@ -133,7 +132,7 @@ def check(
 
 
 def freeze(
-    period: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long, such as 7d or 24h.")],
+    period: Annotated[str, Option("--for", metavar="DURATION", help="How long, such as 7d or 24h.")],
     as_json: Json = False,
     at: At = None,
 ) -> None:

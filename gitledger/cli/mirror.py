@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from gitledger.cli import output
+from gitledger.cli.commands import Argument, Option
 from gitledger.cli.options import At, Json, place_here
 from gitledger.errors import LedgerError, Usage
 
@@ -14,15 +13,15 @@ if TYPE_CHECKING:
     from gitledger.roles.mirrors import Standing
     from gitledger.roles.place import Place
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="What it is called here.")]
+Name = Annotated[str, Argument(metavar="NAME", help="What it is called here.")]
 
 _PATIENCE = 30
 
 
 def add(
     name: Name,
-    url: Annotated[str, typer.Argument(metavar="URL", help="An address or a directory.")],
-    no_tags: Annotated[bool, typer.Option("--no-tags", help="Push the branch alone.")] = False,
+    url: Annotated[str, Argument(metavar="URL", help="An address or a directory.")],
+    no_tags: Annotated[bool, Option("--no-tags", help="Push the branch alone.")] = False,
     as_json: Json = False,
     at: At = None,
 ) -> None:
@@ -48,7 +47,7 @@ def add(
 
 
 def push(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The mirror; without it, all.")] = None,
+    name: Annotated[str | None, Argument(metavar="[NAME]", help="The mirror; without it, all.")] = None,
     as_json: Json = False,
     at: At = None,
 ) -> None:

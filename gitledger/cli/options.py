@@ -8,12 +8,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
-import typer
-
 from gitledger.cli import output
+from gitledger.cli.commands import Argument, Option
 from gitledger.errors import Failed, Usage, about
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import click
+
     from gitledger.roles.place import Place
     from gitledger.rules.proposal import Proposal
     from gitledger.signing.keys import PublicKey
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 REMOTE: Final = "origin"
 
 
-def _enter(context: typer.Context, directories: list[str] | None) -> list[str] | None:
+def _enter(context: click.Context, parameter: click.Parameter, directories: Sequence[str]) -> Sequence[str]:
     """Go to each directory in turn, as git does; before any other argument is looked at."""
     if context.resilient_parsing:  # a shell asks for completions
         return directories
@@ -36,24 +39,22 @@ def _enter(context: typer.Context, directories: list[str] | None) -> list[str] |
 
 At: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option(
-        "-C", metavar="DIR", help="Work in DIR, as git does; may be repeated.", callback=_enter, is_eager=True
-    ),
+    Option("-C", metavar="DIR", help="Work in DIR, as git does; may be repeated.", callback=_enter, is_eager=True),
 ]
 Key: TypeAlias = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--key",
         metavar="KEY",
         help="The key to sign with: a file, or a public key that an agent holds. Without it, as git finds it.",
     ),
 ]
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Json: TypeAlias = Annotated[bool, Option("--json", help="Print one JSON object.")]
 Waiting: TypeAlias = Annotated[
     str,
-    typer.Argument(metavar="PROPOSAL", help="An object id or its beginning, DOMAIN/TOPIC, or a topic."),
+    Argument(metavar="PROPOSAL", help="An object id or its beginning, DOMAIN/TOPIC, or a topic."),
 ]
-Propose: TypeAlias = Annotated[bool, typer.Option("--propose", help="Propose it at once, instead of staging it.")]
+Propose: TypeAlias = Annotated[bool, Option("--propose", help="Propose it at once, instead of staging it.")]
 
 
 def place_here() -> Place:

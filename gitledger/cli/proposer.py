@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from gitledger.cli import output, report, standing
+from gitledger.cli.commands import Option
 from gitledger.cli.options import REMOTE, At, Json, Key, Waiting, place_here, signer_for, waiting
 from gitledger.cli.standing import Standing
 from gitledger.errors import Usage
@@ -25,24 +24,24 @@ if TYPE_CHECKING:
 
 def propose(
     message: Annotated[
-        list[str], typer.Option("-m", "--message", metavar="MESSAGE", help="What and why; each -m is a paragraph.")
+        list[str], Option("-m", "--message", metavar="MESSAGE", help="What and why; each -m is a paragraph.")
     ],
     *,
     topic: Annotated[
-        str | None, typer.Option("--topic", metavar="T", help="What to call it; else made of the message.")
+        str | None, Option("--topic", metavar="T", help="What to call it; else made of the message.")
     ] = None,
     reorder: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--reorder",
             metavar="never|unchanged|any",
             help="What may have happened since its base: nothing, nothing to the paths it touches, or anything.",
         ),
     ] = None,
     salt: Annotated[
-        int | None, typer.Option("--salt", metavar="N", min=1, help="Versions of one proposal share a salt.")
+        int | None, Option("--salt", metavar="N", min=1, help="Versions of one proposal share a salt.")
     ] = None,
-    no_push: Annotated[bool, typer.Option("--no-push", help="Commit, and leave it to you to push.")] = False,
+    no_push: Annotated[bool, Option("--no-push", help="Commit, and leave it to you to push.")] = False,
     key: Key = None,
     as_json: Json = False,
     at: At = None,

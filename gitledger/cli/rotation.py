@@ -8,9 +8,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
-import typer
-
 from gitledger.cli import output, report, standing
+from gitledger.cli.commands import Option
 from gitledger.cli.options import REMOTE, At, Json, Key, now, place_here, signer_for
 from gitledger.cli.proposer import say_sent, sent_json
 from gitledger.errors import Unreachable, Usage
@@ -27,7 +26,7 @@ _LOGIN: Final = re.compile(r"\A(https?://)[^/@]*@")
 
 Besides: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--besides",
         metavar="H",
         help="You endorsed this rotation on the same snapshot, and mean to endorse another besides; may be repeated.",
@@ -36,20 +35,20 @@ Besides: TypeAlias = Annotated[
 
 
 def rotate(
-    domain: Annotated[str, typer.Option("--to", metavar="DOMAIN", help="Who is to be the witness.")],
+    domain: Annotated[str, Option("--to", metavar="DOMAIN", help="Who is to be the witness.")],
     *,
     key_id: Annotated[
-        str | None, typer.Option("--key-id", metavar="ID", help="With which of its keys, where it has several.")
+        str | None, Option("--key-id", metavar="ID", help="With which of its keys, where it has several.")
     ] = None,
     reason: Annotated[
-        str | None, typer.Option("--reason", metavar="TEXT", help="One line for people; nobody endorses it.")
+        str | None, Option("--reason", metavar="TEXT", help="One line for people; nobody endorses it.")
     ] = None,
     worksheet: Annotated[
         bool,
-        typer.Option("--worksheet", help="Print a page for an authority with ssh-keygen alone; sign and push nothing."),
+        Option("--worksheet", help="Print a page for an authority with ssh-keygen alone; sign and push nothing."),
     ] = False,
     besides: Besides = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, Option("--yes", "-y", help="Do not ask.")] = False,
     key: Key = None,
     as_json: Json = False,
     at: At = None,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from gitledger.cli import output, report
+from gitledger.cli.commands import Argument, Option
 from gitledger.cli.options import At, Json, Key, key_at_hand, now, place_here, signer_for, waiting
 
 if TYPE_CHECKING:
@@ -18,14 +17,14 @@ if TYPE_CHECKING:
 def emit(
     proposals: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PROPOSAL]...", help="Take these alone, and what they stand on; without any, all."),
+        Argument(metavar="[PROPOSAL]...", help="Take these alone, and what they stand on; without any, all."),
     ] = None,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell; sign nothing.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only tell; sign nothing.")] = False,
     first_here: Annotated[
-        bool, typer.Option("--first-here", help="No other machine holds a signed snapshot that is not published.")
+        bool, Option("--first-here", help="No other machine holds a signed snapshot that is not published.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, Option("--yes", "-y", help="Do not ask.")] = False,
     key: Key = None,
     as_json: Json = False,
     at: At = None,

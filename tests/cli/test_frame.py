@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 from typed import GITLEDGER, at_terminal, program, run_here, told, typed
 from world import World
 
@@ -30,9 +29,8 @@ COMMANDS = (
 def test_the_help_names_every_command_and_every_command_has_its_own(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = typer.main.get_command(cli.app)
     for named in COMMANDS:
-        assert command.main([*named.split(), "--help"], prog_name="gitledger", standalone_mode=False) in (None, 0)
+        assert cli.app.main([*named.split(), "--help"], prog_name="gitledger", standalone_mode=False) in (None, 0)
         said = capsys.readouterr().out
         assert f"gitledger {named}" in said and "-C DIR" in said
     every = typed(world.alice, world.path, "--help").stdout
@@ -176,7 +174,27 @@ def test_what_nobody_foresaw_is_a_sentence_too(
 
 
 def test_to_start_takes_nothing_that_a_command_does_not_need() -> None:
-    heavy = "pygit2", "cryptography", "yaml", "msgspec", "rich.console", "gitledger.roles", "gitledger.rules"
+    heavy = (
+        *("pygit2", "cryptography", "yaml", "msgspec", "rich.console"),
+        *("gitledger.roles", "gitledger.rules", "gitledger.cli.consumer", "gitledger.cli.host"),
+    )
     code = f"import sys, gitledger.cli; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_shell_completes_commands_and_options_and_goes_nowhere_for_it(world: World) -> None:
+    for words, wanted in (
+        ("gitledger ver", "plain,verify"),
+        ("gitledger -C nowhere verify --fr", "plain,--from-genesis"),
+    ):
+        asked = {"_GITLEDGER_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        done = world.alice.run(world.path, *GITLEDGER, **asked, check=False)
+        assert done.stdout.splitlines() == [wanted] and done.stderr == ""
+
+
+def test_what_a_shell_evaluates_to_complete_is_printed(world: World) -> None:
+    said = program(world.alice, world.path, "--show-completion", SHELL="/usr/bin/zsh").stdout
+    assert "#compdef gitledger" in said and "_GITLEDGER_COMPLETE=zsh_complete" in said
+    refused = typed(world.alice, world.path, "--show-completion", SHELL="/bin/dash", status=2)
+    assert "[no-completion]" in refused.stderr
