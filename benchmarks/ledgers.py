@@ -7,6 +7,7 @@ parameters is one ledger, byte for byte, on every machine.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -103,15 +104,22 @@ def policy() -> bytes:
     return fill(text, [Authority(domain_id=domain(0), pubkey_id=signer(domain(0)).key.key_id)], 1).encode()
 
 
-def host(recipe: Recipe, kept: Path) -> Path:
-    """The packed host that `recipe` describes, below `kept`; made where it is not there yet."""
-    directory = kept / recipe.slug / "common.git"
-    if not directory.exists():
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with beside(directory) as draft:
+def host(recipe: Recipe, kept: Path, *, more: int = 0) -> Path:
+    """The packed host that `recipe` describes, below `kept`, with `more` snapshots that came later; made if need be."""
+    directory = kept / recipe.slug / f"common{more or ''}.git"
+    if directory.exists():
+        return directory
+    source = host(recipe, kept) if more else None
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with beside(directory) as draft:
+        if source is None:
             found(draft, recipe)
             grow(draft, recipe, recipe.snapshots)
-            subprocess.run(["git", "-c", "gc.auto=0", "gc", "--quiet", "--force"], cwd=draft, check=True)
+        else:
+            shutil.copytree(source, draft, dirs_exist_ok=True)
+            layout.install_hooks(draft, role="host", name=NAME)
+            grow(draft, recipe, more)
+        subprocess.run(["git", "-c", "gc.auto=0", "gc", "--quiet", "--force"], cwd=draft, check=True)
     return directory
 
 

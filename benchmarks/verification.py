@@ -39,7 +39,7 @@ def git(kept: Path, quick: bool) -> Iterator[Figure]:
 def following(kept: Path, quick: bool) -> Iterator[Figure]:
     """One new snapshot on all that is verified, beside `git verify-commit` of it."""
     n, rounds = (1000, 3) if quick else (10_000, 9)
-    host = ledgers.host(Recipe(n), kept)
+    host = ledgers.host(Recipe(n), kept, more=1)
     commit = (*_git_that_knows_the_keys(host), "verify-commit", "common")
     ours, theirs = in_turn(rounds, lambda: seconds((*OURS, "verify"), host), lambda: seconds(commit, host))
     yield figure("verify-next", ours * 1000, theirs * 1000, "ms", n, most=20)

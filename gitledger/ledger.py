@@ -27,7 +27,6 @@ from gitledger.errors import Malformed, Refused
 from gitledger.objects.codec import Commit, Tag, digest
 from gitledger.objects.store import Store
 from gitledger.objects.trees import Tree
-from gitledger.roles import consumer
 from gitledger.roles.place import Place, silent
 from gitledger.rules import succession
 from gitledger.rules.entry import Entry
@@ -101,6 +100,8 @@ class Ledger:
         `progress` is called with how many are done, and of how many. Raises Refused, Malformed or Unsound, which name
         the first snapshot that is not valid.
         """
+        from gitledger.roles import consumer
+
         show = progress or silent
         return Snapshot._of(self._place.store, consumer.verify(self._place, from_genesis=True, progress=show).oid)
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -261,24 +261,46 @@ def _bar(what: str) -> Bar:
     console = _console(error=True)
     bars = (BarColumn(None),) if console.width >= _NARROW else ()
     shape = (TextColumn("{task.description}"), *bars, MofNCompleteColumn(), rate, TimeRemainingColumn())
-    bar = Progress(*shape, console=console, transient=True)
+    bar = Progress(*shape, console=console.rich, transient=True)
     bar.add_task(what, rate="")
     return bar
 
 
-@cache
-def _console(*, error: bool = False) -> Console:
-    from rich.console import Console
+class _Console:
+    """Where lines go: a terminal by way of rich, which knows its width and colours; else plain text, without rich."""
 
-    stream: TextIO = sys.stderr if error else sys.stdout
-    return Console(
-        file=stream,
-        markup=False,
-        emoji=False,
-        highlight=False,
-        color_system="auto" if stream.isatty() else None,
-        width=None if stream.isatty() else _columns(),
-    )
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.terminal = stream.isatty()
+
+    @cached_property
+    def rich(self) -> Console:
+        from rich.console import Console
+
+        return Console(file=self.stream, markup=False, emoji=False, highlight=False)
+
+    @cached_property
+    def width(self) -> int:
+        return self.rich.width if self.terminal else _columns()
+
+    def print(self, runs: Iterable[tuple[str, str]]) -> None:
+        """One line of texts and their styles, without the spaces at its end."""
+        if not self.terminal:
+            self.stream.write("".join(text for text, _ in runs).rstrip() + "\n")
+            self.stream.flush()
+            return
+        from rich.text import Text
+
+        line = Text()
+        for text, style in runs:
+            line.append(text, style or None)
+        line.rstrip()
+        self.rich.print(line, soft_wrap=True)
+
+
+@cache
+def _console(*, error: bool = False) -> _Console:
+    return _Console(sys.stderr if error else sys.stdout)
 
 
 def _columns() -> int:
@@ -286,7 +308,7 @@ def _columns() -> int:
     return int(said) if said.isascii() and said.isdigit() and int(said) > 0 else _UNBOUNDED
 
 
-def _paragraph(console: Console, parts: Iterable[Part], indent: int, hang: int, style: str, *, whole: int = 0) -> None:
+def _paragraph(console: _Console, parts: Iterable[Part], indent: int, hang: int, style: str, *, whole: int = 0) -> None:
     """Print `parts`, wrapped at spaces; the first `whole` of them are not broken."""
     from rich.cells import cell_len
 
@@ -317,15 +339,10 @@ def _words(text: str) -> Iterator[str]:
         yield word
 
 
-def _write(console: Console, pieces: Sequence[tuple[str, str]]) -> None:
+def _write(console: _Console, pieces: Sequence[tuple[str, str]]) -> None:
     """One line, whatever its length; nothing in it is interpreted, and no space is left at its end."""
-    from rich.text import Text
-
-    line = Text()
-    for style, run in groupby(pieces, key=lambda piece: piece[1]):
-        line.append(plain("".join(text for text, _ in run)), style or None)
-    line.rstrip()
-    console.print(line, soft_wrap=True)
+    runs = groupby(pieces, key=lambda piece: piece[1])
+    console.print((plain("".join(text for text, _ in run)), style) for style, run in runs)
 
 
 def _part(part: Part) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from gitledger.documents.certificate import Record
 from gitledger.documents.names import SnapshotName, check_digest, check_domain
@@ -33,14 +33,16 @@ from gitledger.exchange import layout, remotes
 from gitledger.exchange.remotes import Watch
 from gitledger.objects.codec import Commit, digest
 from gitledger.objects.store import Store
-from gitledger.roles import ascent, draft, foreign, hold, segments, sending
+from gitledger.roles import ascent
 from gitledger.roles.notes import FETCHED, write_durably
-from gitledger.roles.offering import Item
 from gitledger.roles.place import INCOMING, Place, Progress, silent
 from gitledger.rules import queue, rotations
 from gitledger.rules.advance import advance, ancestor, genesis
 from gitledger.rules.entry import Entry
 from gitledger.rules.state import Snapshot
+
+if TYPE_CHECKING:
+    from gitledger.roles.offering import Item
 
 QUEUE_LIMIT: Final = 10_000
 """How many refs of its queue are fetched from a remote; what it has beyond is left there, of each domain alike."""
@@ -182,6 +184,8 @@ def clone(
     The clone appears whole or not at all. Raises Usage, Unreachable (`older-than-known`, too), Refused (`wrong-anchor`,
     `no-ledger`, `known-differs`), and what `advance` raises for an invalid snapshot.
     """
+    from gitledger.roles import draft
+
     check_digest(anchor)
     through = None if known is None else (SnapshotName.parse(known[0]), check_digest(known[1]))
     if domain is not None:
@@ -209,6 +213,8 @@ def peek(url: str) -> str:
 
     It proves nothing; `clone` with it as anchor does. Raises Unreachable, Refused (`no-ledger`).
     """
+    from gitledger.roles import draft
+
     with tempfile.TemporaryDirectory() as where:
         draft.init(Path(where), "unborn", bare=True)
         store = Store.open(where)
@@ -232,6 +238,8 @@ def fetch(
     verified here: all that is valid before it is kept, and the error names the first that is not. Raises Unreachable
     and Unsound as `remotes.fetch` does, Usage on a host.
     """
+    from gitledger.roles import foreign, hold, sending  # whoever only reads or verifies does not wait for them
+
     if place.role == "host":
         raise Usage(
             "on-the-host", "this is the host: others fetch from it", "fetch in a clone: gitledger -C CLONE fetch"
@@ -409,6 +417,8 @@ def _verify_first(
     place: Place, tip: str, through: tuple[SnapshotName, str] | None, progress: Progress, now: int | None
 ) -> Place:
     """The place once the line up to `tip` is verified from genesis on, as far as this clock allows."""
+    from gitledger.roles import segments
+
     path = ascent.Path(place.store, tip)
     _entry(place.store.read(path[0], "commit"), ORIGIN)
     first = genesis(place.store, path[0], place.anchor)
@@ -446,6 +456,8 @@ def _must_pass_through(place: Place, path: ascent.Path, known: SnapshotName, kno
 
 
 def _verify_all(place: Place, named: str | None, jobs: int | None, progress: Progress) -> Snapshot:
+    from gitledger.roles import segments
+
     try:
         tip, damaged = place.verified.oid, False
     except Failed as error:

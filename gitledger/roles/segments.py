@@ -28,7 +28,7 @@ from gitledger.roles.place import Progress, silent
 from gitledger.rules.advance import pinned
 from gitledger.rules.state import Snapshot
 
-LEAST: Final = 400
+_LEAST: Final = 400
 """For how many snapshots another process is worth its start."""
 
 _WORK: Final = "from gitledger.roles import segments; segments.work()"
@@ -54,7 +54,7 @@ def climb(
 ) -> tuple[Snapshot, Snapshot | None]:
     """As `ascent.climb`, by `jobs` processes; None: as many as this machine runs at once."""
     end = len(path) if end is None else end
-    several = min(processors() if jobs is None else jobs, (end - start) // LEAST)
+    several = min(processors() if jobs is None else jobs, (end - start) // _LEAST)
     store = trusted.state.objects
     if several < 2 or not isinstance(store, Store):
         return ascent.climb(trusted, path, start=start, end=end, progress=progress, now=now, keep=keep)

@@ -183,6 +183,18 @@ def test_to_start_takes_nothing_that_a_command_does_not_need() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_who_only_reads_waits_for_nothing_that_others_need(world: World) -> None:
+    heavy = "rich.console", "gitledger.cli.host", "gitledger.roles.founding", "gitledger.roles.sending"
+    code = (
+        "import sys; from gitledger import cli\n"
+        "try: cli.main()\n"
+        f"finally: print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)"
+    )
+    for command in ("verify", "log", "status"):
+        done = world.alice.run(world.path, sys.executable, "-P", "-c", code, "-C", str(world.host), command)
+        assert done.stdout and done.stderr.strip() == "[]"
+
+
 def test_a_shell_completes_commands_and_options_and_goes_nowhere_for_it(world: World) -> None:
     for words, wanted in (
         ("gitledger ver", "plain,verify"),

@@ -268,7 +268,7 @@ def test_many_processes_give_the_verdict_of_one(
 ) -> None:
     """Also on which snapshot is the first that is not valid, wherever it stands, and why."""
     where, lie = lies
-    monkeypatch.setattr(segments, "LEAST", 1)
+    monkeypatch.setattr(segments, "_LEAST", 1)
     line = [begin(store)]
     oids: list[str] = []
     for number, step in enumerate(played):
@@ -289,7 +289,7 @@ def test_many_processes_give_the_verdict_of_one(
 def test_two_processes_find_the_first_that_is_not_valid(
     store: Store, monkeypatch: pytest.MonkeyPatch, where: int, lie: str
 ) -> None:
-    monkeypatch.setattr(segments, "LEAST", 2)
+    monkeypatch.setattr(segments, "_LEAST", 2)
     line = [begin(store)]
     oids: list[str] = []
     for number in range(6):
