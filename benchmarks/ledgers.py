@@ -1,7 +1,7 @@
 """Synthetic ledgers, made by the project's own emission and kept between runs by their parameters.
 
-Every domain has keys of its own and writes below `domains/<domain>/notes/` in turn, as people do who keep a register:
-half of the proposals change a file that is there, half bring a new one. Keys come from seeds, so that one set of
+Every domain has keys of its own. It brings its files below `domains/<domain>/notes/` at once, and then changes them in
+turn, as people do who keep a register. Keys come from seeds, so that one set of
 parameters is one ledger, byte for byte, on every machine.
 """
 
@@ -146,7 +146,7 @@ def grow(directory: Path, recipe: Recipe, snapshots: int) -> None:
         place = Place.open(directory)
         count = min(BATCH, snapshots)
         queue(place, recipe, count)
-        done = witness.emit(place, signer(domain(0)), place.verified.seconds + count + 1)
+        done = witness.emit(place, signer(domain(0)), place.verified.seconds + count + 1, first_here=True)
         assert len(done.ready) == count, done.refused[0].error
         snapshots -= count
 

@@ -103,7 +103,9 @@ class Ledger:
         from gitledger.roles import consumer
 
         show = progress or silent
-        return Snapshot._of(self._place.store, consumer.verify(self._place, from_genesis=True, progress=show).oid)
+        return Snapshot._of(
+            self._place.store, consumer.verify(self._place, from_genesis=True, jobs=1, progress=show).oid
+        )
 
     def __repr__(self) -> str:
         return f"<Ledger {self.name} {self.id}>"

@@ -78,9 +78,7 @@ def opened(directory: Path, own: Store | None, name: str = _DIRECTORY) -> Iterat
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refused(
-                "being-carried", "another carry or collect is at work here", "wait until it is done"
-            ) from None
+            raise Refused("being-carried", f"another run is at work in {where}", "wait until it is done") from None
         shutil.rmtree(where, ignore_errors=True)  # what a run that was killed has left
         try:
             with _written(directory):

@@ -63,7 +63,7 @@ class Listing:
     """The content of one directory: `raw`, the tree object, and where in it each entry begins.
 
     `keys` are what entries sort by, the name and for a directory a slash; `starts` has one more, the length of `raw`.
-    Nothing of it changes, and listings that differ in no name share both.
+    Nothing of it that is seen changes, and listings that differ in no name share both.
     """
 
     __slots__ = ("_folded", "_hint", "keys", "raw", "starts")

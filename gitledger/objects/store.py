@@ -237,32 +237,37 @@ class Store:
         # With start, git makes nothing of it unless it gets as far as commit.
         stream = "\0".join(["start", *commands, "prepare", "commit", ""]).encode(errors="surrogateescape")
         options = ["-c", "core.hooksPath=/dev/null"]
-        if self._durable:  # all are written, and then all are synced: git would wait for the disk at each
-            options += ["-c", "core.fsync=none"]
+        # What is new is written, and then all of it is synced: git would wait for the disk at each. Where something is
+        # replaced, git syncs before the old one goes.
+        new = self._durable and all(old == ABSENT for _, _, old in changes)
+        if self._durable:
+            options += ["-c", f"core.fsync={'none' if new else 'all'}"]
         done = self.git(*options, "update-ref", "--no-deref", "-m", message, "--stdin", "-z", input=stream, check=False)
         if done.returncode:
             raise Failed("refs-not-updated", _words(done.stderr), "Look what moved, and do it again.")
-        if self._durable:
+        if new:
             self._sync_refs(ref for ref, _, _ in changes)
 
     def _sync_refs(self, refs: Iterable[str]) -> None:
-        """Bring the files of `refs` to disk, those that git has packed, and the directories that name them."""
-        files = [self.common_dir / ref for ref in refs] + [self.common_dir / "packed-refs"]
-        above = {
-            directory
-            for file in files
-            for directory in file.parents
-            if self.common_dir in (directory, *directory.parents)
-        }
-        for path in (*files, *sorted(above, reverse=True)):
-            try:
+        """Bring the files of `refs` to disk, and the directories that name them. Raises Failed (`refs-not-synced`)."""
+        files = {self.common_dir / ref for ref in refs}
+        above: set[Path] = set()
+        for file in files:
+            directory = file.parent
+            while directory not in above and directory != self.common_dir:
+                above.add(directory)
+                directory = directory.parent
+        try:
+            for path in (*files, *sorted(above, reverse=True)):
                 opened = os.open(path, os.O_RDONLY)
-            except (FileNotFoundError, NotADirectoryError):
-                continue  # it went, and its directory says so
-            try:
-                os.fsync(opened)
-            finally:
-                os.close(opened)
+                try:
+                    os.fsync(opened)
+                finally:
+                    os.close(opened)
+        except FileNotFoundError:
+            return  # git has packed them meanwhile, and synced that
+        except OSError as error:
+            raise Failed("refs-not-synced", f"{error.filename or 'a ref'}: {error.strerror}", _ROOM) from None
 
     def clear_stale_locks(self) -> None:
         """Remove the locks on refs that a killed git left: those older than any transaction takes (`STALE_SECONDS`).

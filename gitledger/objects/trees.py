@@ -423,8 +423,11 @@ class Tree:
             )
         self._id256 = _id256("tree", self._raw256)
 
-    def _changed(self, changes: Mapping[str, File | Tree | None]) -> Tree:
-        """This directory with `changes` (None: it goes) of what stands in it."""
+    def _changed(self, changes: Mapping[str, File | Tree | None], path: list[str]) -> Tree:
+        """This directory, at `path`, with `changes` (None: it goes) of what stands in it.
+
+        Raises Refused (`names-alike`) before anything of it is on the shelf, where nobody would ask again.
+        """
         listing = self._read()
         if len(changes) == 1:  # as nearly always: one entry gets another id
             ((name, entry),) = changes.items()
@@ -433,7 +436,13 @@ class Tree:
                 return self._become(listing.with_one(at, entry.mode, bytes.fromhex(entry.oid)), changes)
         edits = listing.edits({name: 0 if entry is None else entry.mode for name, entry in changes.items()})
         ids = {name: bytes.fromhex(entry.oid) for name, entry in changes.items() if entry is not None}
-        return self._become(listing.changed(edits, ids), changes)
+        now = listing.changed(edits, ids)
+        came = [name for name in ids if listing.place(name) < 0]
+        folded = {fold(name) for name in came}
+        if len(folded) < len(came) or (came and not listing.folded.isdisjoint(folded)):
+            with about("/".join(path)):
+                must_be_distinct(entry.name for entry in now)
+        return self._become(now, changes)
 
     def _become(self, now: Listing, changes: Mapping[str, File | Tree | None]) -> Tree:
         """The directory that has the listing `now`, once `changes` are made."""
@@ -452,7 +461,7 @@ class Tree:
                 tree._origin = (self._read(), self._raw256, frozenset(changes))
             elif self._origin is not None:
                 first, raw, changed = self._origin
-                tree._origin = (first, raw, changed | changes.keys())
+                tree._origin = (first, raw, changed.union(changes))
         return tree
 
     def _upwards(self, done: Callable[[Tree], bool], below: Callable[[Tree], list[Tree]]) -> Iterator[Tree]:
@@ -519,14 +528,7 @@ class _Opened:
             )
             if not left and not root:
                 return None
-        made = self.tree._changed(self.changes)
-        if made._read().keys is not listing.keys:
-            came = [name for name, entry in self.changes.items() if entry is not None and listing.place(name) < 0]
-            folded = {fold(name) for name in came}
-            if len(folded) < len(came) or not listing.folded.isdisjoint(folded):
-                with about("/".join(path)):
-                    must_be_distinct(entry.name for entry in made._read())
-        return made
+        return self.tree._changed(self.changes, path)
 
 
 class _Spine:

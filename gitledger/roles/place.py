@@ -22,7 +22,7 @@ import msgspec
 from gitledger.documents.names import SnapshotName
 from gitledger.errors import Failed, LedgerError, Refused, Usage
 from gitledger.objects.codec import Commit, digest
-from gitledger.objects.store import Store
+from gitledger.objects.store import ABSENT, Store
 from gitledger.roles.notes import must_read, write_durably
 from gitledger.rules.advance import pinned
 from gitledger.rules.line import Row
@@ -212,7 +212,8 @@ class Place:
             if found == row.snapshot and tags == "newest":
                 break
             if found is None or (found != row.snapshot and tags != "missing"):
-                missing.append((self.tag(number), row.snapshot, None))
+                new = found is None and self.role == "host"  # there, who comes second tries again
+                missing.append((self.tag(number), row.snapshot, ABSENT if new else None))
         missing.reverse()  # oldest first: whatever a crash leaves undone is above what is done
         missing += [(ref, None, oid) for ref, oid in present.items() if self._is_above(ref, snapshot.number)]
         if head != snapshot.oid:

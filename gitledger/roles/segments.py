@@ -3,7 +3,7 @@
 Each process takes a part of the line and goes up it by the same `advance`, from the snapshot below, taken at its hash.
 What it says counts only once the parts before it have reached that very hash; where it stopped early, for whatever
 reason, the rest is climbed here, which raises what one process alone would raise. So many processes give the verdict
-of one.
+of one, in a repository that has all objects: the trees of the snapshots between two parts are read, and not only made.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from gitledger.rules.state import Snapshot
 _LEAST: Final = 400
 """For how many snapshots another process is worth its start."""
 
-_WORK: Final = "from gitledger.roles import segments; segments.work()"
+_WORK: Final = "import sys; sys.path[:] = sys.argv[1:]; from gitledger.roles import segments; segments.work()"
 _LINES: Final = 1000
 
 
@@ -97,10 +97,12 @@ class _Part:
         }
 
     def __enter__(self) -> _Part:
+        if not sys.executable:
+            return self
         try:
             self._process = subprocess.Popen(
-                # -P: the directory that we are in may be anybody's, and is no place to import from.
-                [sys.executable, "-P", "-c", _WORK],
+                # It imports what we have imported, and nothing of the directory that we are in, which may be anybody's.
+                [sys.executable, "-I", "-c", _WORK, str(Path(__file__).parents[2]), *filter(None, sys.path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -7,7 +7,7 @@ all call it. A `Snapshot` is made in this file alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gitledger.documents.certificate import Record
 from gitledger.documents.ledgerfile import FORMAT
@@ -50,7 +50,7 @@ def advance(trusted: Snapshot, oid: str) -> Snapshot:
         # 4. The signature
         _must_be_signed_by(commit, before, step.witness)
     line = before.line.extended(step.after.line.last._replace(snapshot=oid))
-    return Snapshot(replace(step.after, line=line), oid, digest(content), commit, entry)
+    return Snapshot(step.after.with_line(line), oid, digest(content), commit, entry)
 
 
 @dataclass(frozen=True, slots=True)

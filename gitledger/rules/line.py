@@ -32,7 +32,7 @@ class Row(NamedTuple):
 class _Rows:
     """Rows from `start` upwards, and from `start - 1` downwards; both only ever grow at their end.
 
-    The commits that were asked for last are held: many proposals stand on few bases.
+    Some commits that were asked for are held: many proposals stand on few bases.
     """
 
     __slots__ = ("commits", "lower", "start", "upper")

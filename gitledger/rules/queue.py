@@ -184,7 +184,7 @@ def decide(state: State, queue: Queue, accept: Accept = suppose) -> Iterator[Ver
 
     def stop(one: Proposal, error: LedgerError) -> Iterator[Verdict]:
         """The verdict on one that is not accepted, and on all that stand on it."""
-        stopped = [(one, error)]
+        stopped = [(one, error.with_traceback(None))]  # which would hold all that was at work
         while stopped:
             one, error = stopped.pop()
             yield Verdict(one, error=error)

@@ -73,21 +73,26 @@ class State:
     number: int
     tree: Tree
     line: Line
+    # What was read of it. Whoever makes another state by `replace` begins with none, as its tree may be another.
     _documents: dict[str, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def followed_by(self, tree: Tree, row: Row, *, changed: Collection[str]) -> State:
         """The state of the next snapshot, supposed to have this `tree`, which differs at the paths `changed`."""
         after = State(self.objects, self.ledger_id, self.name, self.number + 1, tree, self.line.extended(row))
-        after._documents.update(
-            (path, self._documents[path]) for path in _LASTING if path in self._documents and path not in changed
-        )
+        after._documents.update((path, known) for path, known in self._lasting().items() if path not in changed)
+        return after
+
+    def with_line(self, line: Line) -> State:
+        """This state with its own row in `line`, now that its snapshot is known."""
+        after = replace(self, line=line)
+        after._documents.update(self._lasting())
         return after
 
     def with_records(self, written: Mapping[str, Record]) -> State:
         """This state once the records `written` stand at their paths."""
         files = {path: File.of(record.encode()) for path, record in written.items()}
         after = replace(self, tree=self.tree.apply(files))
-        after._documents.update((path, self._documents[path]) for path in _LASTING if path in self._documents)
+        after._documents.update(self._lasting())
         for path, record in written.items():
             _parsed.put((Record.parse, files[path].oid), record)
         return after
@@ -162,6 +167,10 @@ class State:
                 f"name a key that stands in {manifest_path(domain)}",
             )
         return key.public
+
+    def _lasting(self) -> dict[str, Any]:
+        """Those of its documents that are known and that few changes touch."""
+        return {path: self._documents[path] for path in _LASTING if path in self._documents}
 
     def _document(self, path: str, parse: Callable[[bytes], T]) -> T | None:
         if path in self._documents:

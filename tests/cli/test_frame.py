@@ -184,7 +184,7 @@ def test_to_start_takes_nothing_that_a_command_does_not_need() -> None:
 
 
 def test_who_only_reads_waits_for_nothing_that_others_need(world: World) -> None:
-    heavy = "rich.console", "gitledger.cli.host", "gitledger.roles.founding", "gitledger.roles.sending"
+    heavy = "rich.console", "gitledger.cli.host", "gitledger.roles.founding"
     code = (
         "import sys; from gitledger import cli\n"
         "try: cli.main()\n"

@@ -490,3 +490,14 @@ def test_the_path_of_a_repository_is_no_part_of_it(repository: Repository, tmp_p
     bare = tmp_path / "bare.git"
     repository.git("clone", "-q", "--bare", ".", str(bare))
     assert Tree.load(Store.open(bare), oid).digest == Tree.load(Store.open(repository.path), oid).digest
+
+
+def test_what_was_refused_is_not_known_as_read(memory: Memory) -> None:
+    tree = Tree.load(memory, made(memory, {"d/a": (b"1\n", False)}).write(memory.put))
+    with pytest.raises(Refused, match="names-alike") as held:
+        tree.apply({"d/A": file_of(b"2\n")})
+    one, two = memory.put("blob", b"1\n"), memory.put("blob", b"2\n")
+    oid = memory.tree(("40000", "d", memory.tree(("100644", "A", two), ("100644", "a", one))))
+    with pytest.raises(Refused, match="names-alike"):
+        tree.changes_to(Tree.load(memory, oid, like=tree))
+    assert held.value.subject == "d"
