@@ -818,7 +818,10 @@ def installed(tmp_path: Path, host: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     package = next(place.glob("lib/python*/site-packages")) / "gitledger"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "hook.py").write_text("import sys\nprint('the installed one:', *sys.argv[1:], sys.stdin.read())\n")
+    (package / "hook.py").write_text(
+        "import sys\ndef run(arguments):\n    print('the installed one:', *arguments, sys.stdin.read())\n"
+        "if __name__ == '__main__':\n    run(sys.argv[1:])\n"
+    )
     monkeypatch.setattr(sys, "executable", str(place / "bin" / "python"))
     layout.install_hooks(host, role="host", name="common")
     return place
