@@ -106,7 +106,7 @@ def take(file: File, as_json: Json = False, at: At = None) -> None:
 def inspect(file: File, as_json: Json = False, at: At = None) -> None:
     """Tell what is in a file, without taking it.
 
-    Nothing of it is verified by that.
+    Nothing of it is verified by that. What is damaged makes the exit status 1; what builds on something else does not.
 
     --json: ledger_id, from {place, role, snapshot}, since (each null where the file says nothing), builds_on,
     snapshots {from, to} or null, proposals [{ref, summaries}], endorsements, rotations, refusals, others [ref], unread.
@@ -118,6 +118,8 @@ def inspect(file: File, as_json: Json = False, at: At = None) -> None:
         output.as_json(_inspected_json(found))
     else:
         _show_inspected(file, found)
+    if found.unread is not None and found.unread.rule == "bundle-damaged":
+        raise found.unread
 
 
 def _place_if_any() -> Place | None:
@@ -163,7 +165,7 @@ def _show_inspected(file: Path, found: Inspected) -> None:
     ):
         rows += [(label, ref) for ref in refs]
     output.fields(rows)
-    if found.unread is not None:
+    if found.unread is not None and found.unread.rule != "bundle-damaged":
         output.remark(found.unread)
 
 

@@ -80,7 +80,7 @@ def write(
     `notes` are texts that it holds besides, each as a blob under a ref, which `own` never gets.
     A ref that those commits hold already is left out, as they are what the other side has; the header that was written
     is returned. The file is on the disk, whole, when this returns. `directory` is where the quarantine stands. Raises
-    Refused (`file-taken`) where there is a file that is no bundle, Failed.
+    Usage (`no-directory`), Refused (`file-taken`) where there is a file that is no bundle, Failed.
     """
     _must_be_free(path)
     draft = path.with_name(_draft_name(directory))
@@ -246,6 +246,8 @@ def _index(file: BinaryIO, header: Header, inside: Store) -> None:
 
 def _must_be_free(path: Path) -> None:
     """A stick is written again and again; what is no bundle stays."""
+    if not path.parent.is_dir():
+        raise Usage("no-directory", f"{path.parent} is not a directory", f"mkdir -p {shlex.quote(str(path.parent))}")
     if not path.exists() and not path.is_symlink():
         return
     try:

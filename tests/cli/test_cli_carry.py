@@ -90,3 +90,15 @@ def test_wrong_usage_is_a_sentence(world: World, tmp_path: Path) -> None:
     typed(world.you, world.host, "carry", "inspect", str(tmp_path), status=2)
     typed(world.you, world.host, "carry", "out", str(tmp_path / "b"), "--since", "common@9", status=1)
     assert not (tmp_path / "b").exists()
+
+
+def test_a_file_that_is_damaged_or_has_no_place_is_said_and_no_success(world: World, tmp_path: Path) -> None:
+    nowhere = typed(world.you, world.host, "carry", "out", str(tmp_path / "nowhere" / "b"), status=2)
+    assert "[no-directory]" in nowhere.stderr and "mkdir -p" in nowhere.stderr
+    typed(world.you, world.host, "carry", "out", str(tmp_path / "b"))
+    whole = (tmp_path / "b").read_bytes()
+    (tmp_path / "half").write_bytes(whole[: len(whole) - 100])
+    assert (
+        "[bundle-damaged]" in typed(world.you, world.host, "carry", "inspect", str(tmp_path / "half"), status=1).stderr
+    )
+    typed(world.you, world.host, "carry", "inspect", str(tmp_path / "b"))
