@@ -50,11 +50,12 @@ def main(arguments: list[str]) -> int:
 
 
 def fuzz(target: str, seconds: int) -> int:
-    """Fuzz one target for so many seconds; 1 where something was found."""
+    """Fuzz one target for so many seconds; 1 where something was found. `GITLEDGER_SEED` begins it as another run."""
     found = Path(tempfile.mkdtemp(prefix=f"fuzz-{target}-"))
     scratch, told = found / "scratch", found / "told.txt"
     (scratch / "corpus").mkdir(parents=True)
-    limits = (f"-max_total_time={seconds}", f"-timeout={SECONDS_AN_INPUT}", f"-rss_limit_mb={MEGABYTES}")
+    seed = (f"-seed={os.environ['GITLEDGER_SEED']}",) if "GITLEDGER_SEED" in os.environ else ()
+    limits = (f"-max_total_time={seconds}", f"-timeout={SECONDS_AN_INPUT}", f"-rss_limit_mb={MEGABYTES}", *seed)
     shown = ("-print_final_stats=1", "-verbosity=0", f"-artifact_prefix={found}/")
     print(f"{target}: {seconds} s", flush=True)
     child = os.fork()  # instrumenting takes longer than a short run
