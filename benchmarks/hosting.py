@@ -45,7 +45,7 @@ def proposals(kept: Path, quick: bool) -> Iterator[Figure]:
 def emission(kept: Path, quick: bool) -> Iterator[Figure]:
     """A full queue to numbered snapshots on the disk, beside `git commit -S` and `git tag` of as many."""
     n = 100 if quick else 1000
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, ledgers.journal_of_its_own():
         recipe, ledger, repository = Recipe(n, files=60), Path(directory) / "common.git", Path(directory) / "git"
         ledger.mkdir()
         ledgers.found(ledger, recipe)

@@ -7,8 +7,12 @@ parameters is one ledger, byte for byte, on every machine.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -111,7 +115,7 @@ def host(recipe: Recipe, kept: Path, *, more: int = 0) -> Path:
         return directory
     source = host(recipe, kept) if more else None
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with beside(directory) as draft:
+    with beside(directory) as draft, journal_of_its_own():
         if source is None:
             found(draft, recipe)
             grow(draft, recipe, recipe.snapshots)
@@ -121,6 +125,20 @@ def host(recipe: Recipe, kept: Path, *, more: int = 0) -> Path:
             grow(draft, recipe, more)
         subprocess.run(["git", "-c", "gc.auto=0", "gc", "--quiet", "--force"], cwd=draft, check=True)
     return directory
+
+
+@contextmanager
+def journal_of_its_own() -> Iterator[None]:
+    """The witness remembers nothing of another synthetic ledger: many begin with the same genesis."""
+    before = os.environ.get("XDG_STATE_HOME")
+    with tempfile.TemporaryDirectory() as state:
+        os.environ["XDG_STATE_HOME"] = state
+        try:
+            yield
+        finally:
+            del os.environ["XDG_STATE_HOME"]
+            if before is not None:
+                os.environ["XDG_STATE_HOME"] = before
 
 
 def found(directory: Path, recipe: Recipe) -> Snapshot:
