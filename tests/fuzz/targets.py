@@ -356,8 +356,7 @@ def bundle(data: bytes) -> None:
     read = bundles.read_header(file)
     assert read.refs
     assert data[: read.pack].endswith(b"\n\n")
-    for ref in read.refs:
-        ref = re.sub(r"\\x[89a-f][0-9a-f]", "_", ref)  # a byte that is not in UTF-8, as it is shown
+    for ref in (re.sub(r"\\x[89a-f][0-9a-f]", "_", ref) for ref in read.refs):  # a byte that is not in UTF-8
         assert not any(part.startswith(".") or part.endswith(".lock") or not part for part in ref.split("/")), ref
         assert not re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|\.$", ref), ref
     lines = [f"-{oid} {comment}\n" for oid, comment in read.builds_on.items()]
