@@ -201,8 +201,8 @@ def push(
     """Set `refs` (full ref name there to object id here) at the remote, all of them or, where `atomic`, none.
 
     `force` also replaces what is no ancestor. It may take so many `seconds` (None: as long as something moves). Raises
-    Refused (`refused-by-remote`) with the words of the remote as its mend, Refused (`remote-moved`) where a ref there
-    is ahead, Unreachable where there is no answer, or it lets nobody push, or not this user (`no-right-to-push`).
+    Refused (`refused-by-remote`) with the words of the remote as its mend, `push-too-large`, `remote-moved` where a ref
+    there is ahead, Unreachable where there is no answer, or it lets nobody push, or not this user (`no-right-to-push`).
     """
     specs = [f"{'+' if force else ''}{oid}:{ref}" for ref, oid in refs.items()]
     atomically = ("--atomic",) if atomic else ()
@@ -407,6 +407,12 @@ def _not_fetched(remote: str, said: list[str]) -> LedgerError:
 
 def _not_pushed(refused: Mapping[str, str], said: list[str]) -> LedgerError:
     ref, why = next(((ref, why) for ref, why in refused.items() if "atomic" not in why), next(iter(refused.items())))
+    if any("pack exceeds maximum allowed size" in line for line in said):
+        return Refused(
+            "push-too-large",
+            f"more comes at once than is taken there (receive.maxInputSize): {ref}",
+            "push it in several portions: limits.proposal_bytes and pending_per_domain say how much is taken",
+        )
     if said:
         told = said if "hook declined" in why else [f"{why}:", *said]  # else git refuses what hooks may have let pass
         return Refused("refused-by-remote", f"{ref} is refused there", "\n".join(told))

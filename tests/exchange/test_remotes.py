@@ -315,6 +315,14 @@ def test_a_ref_that_is_ahead_there_is_replaced_only_by_force(store: Store, mirro
     )
 
 
+def test_a_push_of_more_than_the_host_takes_is_told_with_the_limit(store: Store, mirror: Mirror) -> None:
+    fetch_all(store)
+    git(mirror.path, "config", "receive.maxInputSize", "1000")
+    blob = store.write("blob", os.urandom(5000))
+    with pytest.raises(Refused, match=r"receive\.maxInputSize.*\[push-too-large\]"):
+        remotes.push(store, "origin", {"refs/proposals/alice/large": blob})
+
+
 def test_local_tags_do_not_travel_with_a_push(store: Store, mirror: Mirror) -> None:
     fetch_all(store)
     git(store.git_dir, "config", "push.followTags", "true")
