@@ -13,7 +13,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, pairwise
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from gitledger.errors import LedgerError, Malformed, Refused
 from gitledger.objects.paths import check_component, fold
@@ -49,14 +49,12 @@ class Entry(NamedTuple):
     oid: str
 
 
-class Edit(NamedTuple):
-    """In place of the entries from `start` up to `end` of a listing comes `name`, with `mode`; empty: nothing."""
+Change: TypeAlias = tuple[int, bytes] | None
+"""What an entry gets, its mode and the bytes of its id; None: it goes."""
 
-    start: int
-    end: int
-    key: bytes
-    name: str
-    mode: int
+
+_Edit: TypeAlias = tuple[int, int, bytes, Change]
+"""In place of the entries from the first place up to the second comes what sorts by a key, with a change."""
 
 
 class Listing:
@@ -83,7 +81,7 @@ class Listing:
 
     def at(self, index: int) -> Entry:
         """The entry at a place in git's order."""
-        return Entry(self.keys[index].removesuffix(b"/").decode(), *self.mode_and_oid(index))
+        return Entry(_name(self.keys[index]), *self.mode_and_oid(index))
 
     def mode_and_oid(self, index: int) -> tuple[int, str]:
         """The mode and the object id, 40 hex, of the entry at a place in git's order."""
@@ -105,7 +103,7 @@ class Listing:
     def folded(self) -> frozenset[str]:
         """The names, each as systems know it that see no case."""
         if self._folded is None:
-            self._folded = frozenset(fold(key.removesuffix(b"/").decode()) for key in self.keys)
+            self._folded = frozenset(fold(_name(key)) for key in self.keys)
         return self._folded
 
     def differing(self, other: Listing) -> list[str]:
@@ -114,79 +112,65 @@ class Listing:
         if hint >= 0 and other.keys is self.keys:
             start, end = self.starts[hint], self.starts[hint + 1]
             if self.raw[end:] == other.raw[end:] and self.raw[:start] == other.raw[:start]:
-                return [self.keys[hint].removesuffix(b"/").decode()]
+                return [_name(self.keys[hint])]
         first, last, _, end = _middle(self, other.raw)
         theirs = bisect_left(other.starts, end)
         if other.starts[theirs] != end:  # what both end with begins within an entry there
             last, theirs = len(self), len(other)
         keys = (*self.keys[first:last], *other.keys[first:theirs])
-        return list(dict.fromkeys(key.removesuffix(b"/").decode() for key in keys))
+        return list(dict.fromkeys(map(_name, keys)))
 
     def with_ids(self, ids: Iterable[bytes]) -> bytes:
         """The bytes of this listing with `ids`, one for each entry, in place of its own."""
         heads = (self.raw[start : end - _ID160] for start, end in pairwise(self.starts))
         return b"".join(part for head_and_id in zip(heads, ids, strict=True) for part in head_and_id)
 
-    def edits(self, changes: Mapping[str, int]) -> list[Edit]:
-        """How `changes`, names with the mode that each gets (0: it goes), are made; in git's order."""
-        edits = []
-        for name, mode in changes.items():
-            key = name.encode() + b"/" if mode == DIRECTORY else name.encode()
-            at = self.place(name)
-            if at >= 0 and (not mode or self.keys[at] == key):
-                edits.append(Edit(at, at + 1, key, name, mode))
-                continue
-            if at >= 0:  # what was a file is a directory now, or the reverse
-                edits.append(Edit(at, at + 1, self.keys[at], name, 0))
-            if mode:
-                at = bisect_left(self.keys, key)
-                edits.append(Edit(at, at, key, name, mode))
-        if len(edits) > 1:
-            edits.sort()
-        return edits
-
-    def place_like(self, name: str, mode: int) -> int:
-        """The place of the entry `name` where it is of the kind that `mode` is, file or directory; else -1."""
-        at = self.place(name)
-        return at if at >= 0 and self.keys[at].endswith(b"/") == (mode == DIRECTORY) else -1
-
-    def replaced(self, raw: bytes, at: int, mode: int, id_: bytes) -> bytes:
-        """`raw`, this listing with ids as long as `id_`, with `mode` (of the same kind) and `id_` at the place `at`."""
-        longer, head = len(id_) - _ID160, MODE_TEXT[mode]
-        start = self.starts[at] + at * longer
-        end = self.starts[at + 1] + (at + 1) * longer
-        return b"".join((raw[:start], head, raw[start + len(head) : end - len(id_)], id_, raw[end:]))
-
-    def with_one(self, at: int, mode: int, id_: bytes) -> Listing:
-        """The listing with another mode (of the same kind) and object id, 20 bytes, at the place `at`."""
-        now = Listing(self.replaced(self.raw, at, mode, id_), self.keys, self.starts)
-        now._folded = self._folded
-        return now
-
-    def changed(self, edits: list[Edit], ids: Mapping[str, bytes]) -> Listing:
-        """The listing once `edits` are made; `ids` are the 20 bytes of an object id by name."""
-        raw = self.spliced(self.raw, edits, ids)
-        if all(edit.mode and edit.start < edit.end for edit in edits):
+    def changed(self, changes: Mapping[str, Change]) -> Listing:
+        """The listing once `changes`, by name and with ids of 20 bytes, are made."""
+        edits = self._edits(changes)
+        raw = self._spliced(self.raw, edits)
+        if not [key for start, end, key, change in edits if change is None or start == end]:
             now = Listing(raw, self.keys, self.starts)
             now._folded = self._folded
             return now
         keys = self.keys.copy()
-        for start, end, key, _, mode in reversed(edits):
-            keys[start:end] = [key] if mode else []
+        for start, end, key, change in reversed(edits):
+            keys[start:end] = [] if change is None else [key]
         now = Listing(raw, keys, _starts(keys))
         if self._folded is not None:
-            gone = {fold(edit.name) for edit in edits if not edit.mode}
-            now._folded = self._folded - gone | {fold(edit.name) for edit in edits if edit.mode}
+            gone = {fold(_name(key)) for _, _, key, change in edits if change is None}
+            now._folded = self._folded - gone | {fold(_name(key)) for _, _, key, change in edits if change is not None}
         return now
 
-    def spliced(self, raw: bytes, edits: list[Edit], ids: Mapping[str, bytes]) -> bytes:
-        """`raw`, this listing with ids of either length, once `edits` are made with `ids` of that length."""
+    def spliced(self, raw: bytes, changes: Mapping[str, Change]) -> bytes:
+        """`raw`, this listing with ids of either length, once `changes`, with ids of that length, are made."""
+        return self._spliced(raw, self._edits(changes))
+
+    def _edits(self, changes: Mapping[str, Change]) -> list[_Edit]:
+        """How `changes` are made, in git's order."""
+        edits: list[_Edit] = []
+        for name, change in changes.items():
+            at = self.place(name)
+            key = name.encode() + b"/" if change is not None and change[0] == DIRECTORY else name.encode()
+            if at >= 0 and (change is None or self.keys[at] == key):
+                edits.append((at, at + 1, self.keys[at], change))
+                continue
+            if at >= 0:  # what was a file is a directory now, or the reverse
+                edits.append((at, at + 1, self.keys[at], None))
+            if change is not None:
+                at = bisect_left(self.keys, key)
+                edits.append((at, at, key, change))
+        if len(edits) > 1:
+            edits.sort()
+        return edits
+
+    def _spliced(self, raw: bytes, edits: list[_Edit]) -> bytes:
         starts, longer = self.starts, (len(raw) - len(self.raw)) // len(self.keys) if self.keys else 0
         pieces, done = [], 0
-        for start, end, key, name, mode in edits:
+        for start, end, key, change in edits:
             pieces.append(raw[done : starts[start] + start * longer])
-            if mode:
-                pieces += (MODE_TEXT[mode], key.removesuffix(b"/"), b"\0", ids[name])
+            if change is not None:
+                pieces += (MODE_TEXT[change[0]], key.removesuffix(b"/"), b"\0", change[1])
             done = starts[end] + end * longer
         pieces.append(raw[done:])
         return b"".join(pieces)
@@ -241,7 +225,7 @@ def _resembling(raw: bytes, root: bool, like: Listing) -> Listing | None:
             now._hint = first
         return now
     folded = {fold(name) for name in names}
-    came = folded - {fold(key.removesuffix(b"/").decode()) for key in gone}
+    came = folded - {fold(_name(key)) for key in gone}
     if len(folded) < len(names) or (came and came & like.folded):
         return None
     keys = [*like.keys[:first], *keys, *like.keys[last:]]
@@ -257,7 +241,7 @@ def _middle(old: Listing, raw: bytes) -> tuple[int, int, int, int]:
         if raw[end:] == old.raw[end:]:
             return first, first + 1, begin, end
     common = min(_common_end(old.raw, raw), min(len(old.raw), len(raw)) - begin)
-    last = max(first, bisect_left(old.starts, len(old.raw) - common))
+    last = bisect_left(old.starts, len(old.raw) - common)
     return first, last, begin, len(raw) - (len(old.raw) - old.starts[last])
 
 
@@ -269,6 +253,11 @@ def _entry(raw: bytes, at: int, end: int, *, root: bool) -> tuple[str, bytes, in
     mode = _mode(match[1], match[2])
     name = check_component(match[2], root=root)
     return name, match[2] + b"/" if mode == DIRECTORY else match[2], match.end()
+
+
+def _name(key: bytes) -> str:
+    """The name of the entry that sorts by `key`."""
+    return key.removesuffix(b"/").decode()
 
 
 def _starts(keys: list[bytes]) -> list[int]:

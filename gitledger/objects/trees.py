@@ -402,24 +402,13 @@ class Tree:
         """Hash it as a SHA-256 repository would, once all in it are hashed."""
         objects = self._shelf.objects
         if self._origin is None:
-            ids = (entry._id256 if isinstance(entry, Tree) else entry.id256(objects) for entry in self.entries.values())
-            self._raw256 = self._read().with_ids(ids)
+            self._raw256 = self._read().with_ids(_hashed(entry, objects) for entry in self.entries.values())
         else:
             listing, raw, changed = self._origin
             self._origin = None
-            if len(changed) == 1:
-                (name,) = changed
-                sole = self._named(name)
-                at = -1 if sole is None else listing.place_like(name, sole.mode)
-                if sole is not None and at >= 0:
-                    id256 = sole._id256 if isinstance(sole, Tree) else sole.id256(objects)
-                    self._raw256 = listing.replaced(raw, at, sole.mode, id256)
-                    self._id256 = _id256("tree", self._raw256)
-                    return
-            now = {name: entry for name in changed if (entry := self._named(name)) is not None}
-            edits = listing.edits({name: now[name].mode if name in now else 0 for name in changed})
+            now = ((name, self._named(name)) for name in changed)
             self._raw256 = listing.spliced(
-                raw, edits, {name: e._id256 if isinstance(e, Tree) else e.id256(objects) for name, e in now.items()}
+                raw, {name: None if entry is None else (entry.mode, _hashed(entry, objects)) for name, entry in now}
             )
         self._id256 = _id256("tree", self._raw256)
 
@@ -429,19 +418,15 @@ class Tree:
         Raises Refused (`names-alike`) before anything of it is on the shelf, where nobody would ask again.
         """
         listing = self._read()
-        if len(changes) == 1:  # as nearly always: one entry gets another id
-            ((name, entry),) = changes.items()
-            at = -1 if entry is None else listing.place_like(name, entry.mode)
-            if entry is not None and at >= 0:
-                return self._become(listing.with_one(at, entry.mode, bytes.fromhex(entry.oid)), changes)
-        edits = listing.edits({name: 0 if entry is None else entry.mode for name, entry in changes.items()})
-        ids = {name: bytes.fromhex(entry.oid) for name, entry in changes.items() if entry is not None}
-        now = listing.changed(edits, ids)
-        came = [name for name in ids if listing.place(name) < 0]
-        folded = {fold(name) for name in came}
-        if len(folded) < len(came) or (came and not listing.folded.isdisjoint(folded)):
-            with about("/".join(path)):
-                must_be_distinct(entry.name for entry in now)
+        now = listing.changed(
+            {n: None if entry is None else (entry.mode, bytes.fromhex(entry.oid)) for n, entry in changes.items()}
+        )
+        if now.keys is not listing.keys:
+            came = [name for name, entry in changes.items() if entry is not None and listing.place(name) < 0]
+            folded = {fold(name) for name in came}
+            if len(folded) < len(came) or not listing.folded.isdisjoint(folded):
+                with about("/".join(path)):
+                    must_be_distinct(entry.name for entry in now)
         return self._become(now, changes)
 
     def _become(self, now: Listing, changes: Mapping[str, File | Tree | None]) -> Tree:
@@ -618,6 +603,11 @@ def _file(entry: File | Tree | None) -> File | None:
 
 def _directory(entry: File | Tree | None) -> Tree | None:
     return entry if isinstance(entry, Tree) else None
+
+
+def _hashed(entry: File | Tree, objects: Objects) -> bytes:
+    """The 32 bytes of the SHA-256 id of a file, or of a directory that is hashed."""
+    return entry._id256 if isinstance(entry, Tree) else entry.id256(objects)
 
 
 def _id256(kind: str, content: bytes) -> bytes:

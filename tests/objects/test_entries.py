@@ -71,13 +71,13 @@ def test_what_is_changed_has_the_bytes_of_what_is_made_anew(
     gone = {name for name, change in changes.items() if change is None and name in kept}
     came = {name: change for name, change in changes.items() if change is not None}
     after = {name: row for name, row in (kept | came).items() if name not in gone}
-    modes = dict.fromkeys(gone, 0) | {name: mode for name, (mode, _) in came.items()}
-    now = listing.changed(listing.edits(modes), {name: id_ for name, (_, id_) in came.items()})
+    made = dict.fromkeys(gone) | came
+    now = listing.changed(made)
     wanted = raw_of(in_order([(name, mode, id_) for name, (mode, id_) in after.items()]))
     assert now.raw == wanted
     assert (now.keys, now.starts) == (fresh(wanted).keys, fresh(wanted).starts)
     longer = listing.with_ids([id_ + bytes(12) for _, _, id_ in in_order([(n, *row) for n, row in kept.items()])])
-    spliced = listing.spliced(longer, listing.edits(modes), {name: id_ + bytes(12) for name, (_, id_) in came.items()})
+    spliced = listing.spliced(longer, {name: row and (row[0], row[1] + bytes(12)) for name, row in made.items()})
     assert spliced == now.with_ids([bytes.fromhex(entry.oid) + bytes(12) for entry in now])
     assert set(listing.differing(now)) >= {
         name for name in kept.keys() | after.keys() if kept.get(name) != after.get(name)
