@@ -75,15 +75,14 @@ class Recipe:
         return "-".join(f"{name}{value}" for name, value in asdict(self).items())
 
 
+@dataclass(frozen=True)
 class _Founders(Founders):
-    """Founders of whom each has as many keys as the recipe gives them."""
+    """Founders of whom each has `several` keys."""
+
+    several: int = 1
 
     def keys(self) -> dict[str, tuple[PublicKey, ...]]:
-        several = KEYS_PER_DOMAIN[self.name]
-        return {name: _keys(name, several) for name in sorted(self.members)}
-
-
-KEYS_PER_DOMAIN: dict[str, int] = {}
+        return {name: _keys(name, self.several) for name in sorted(self.members)}
 
 
 def domain(number: int) -> str:
@@ -143,9 +142,8 @@ def journal_of_its_own() -> Iterator[None]:
 
 def found(directory: Path, recipe: Recipe) -> Snapshot:
     """Genesis in the empty `directory`, with the domains, keys and files of `recipe`."""
-    KEYS_PER_DOMAIN[NAME] = recipe.keys // recipe.domains
     members = {domain(number): signer(domain(number)).key for number in range(recipe.domains)}
-    founders = _Founders(NAME, domain(0), signer(domain(0)), members, {})
+    founders = _Founders(NAME, domain(0), signer(domain(0)), members, {}, several=recipe.keys // recipe.domains)
     init(directory, NAME, bare=True)
     layout.configure(directory, (*layout.HOST_CONFIG, ("receive.autogc", "false")))
     store = Store.open(directory)

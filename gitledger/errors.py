@@ -66,6 +66,15 @@ class Unreachable(LedgerError):
     exit_status = 4
 
 
+def cannot_write(what: object, directory: object, error: OSError) -> Failed:
+    """That `what` can't be written in `directory`, for the reason that the system gives."""
+    import shlex  # a hook that refuses nothing does not wait for it
+
+    where = shlex.quote(str(directory))
+    mend = f"df -h {where}   (is there room?)\nls -ld {where}   (may you write there?)"
+    return Failed("cannot-write", f"{what} can't be written: {error.strerror}", mend)
+
+
 class about:
     """Name the place (a ref, a snapshot, a path) in every error that passes and has none yet."""
 

@@ -7,7 +7,6 @@ left there goes with the next.
 from __future__ import annotations
 
 import fcntl
-import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gitledger.errors import Failed, Refused
+from gitledger.errors import Refused, cannot_write
 from gitledger.objects import soundness
 from gitledger.objects.store import Store
 
@@ -102,6 +101,4 @@ def _written(directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        named = shlex.quote(str(directory))
-        mend = f"df -h {named}   (is there room?)\nls -ld {named}   (may you write there?)"
-        raise Failed("cannot-write", f"{directory} can't be written: {error.strerror}", mend) from None
+        raise cannot_write(directory, directory, error) from None

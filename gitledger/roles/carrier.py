@@ -214,7 +214,7 @@ def _follow(
 ) -> tuple[list[Item], tuple[str, int] | None]:
     """Take the snapshots that are in quarantine: a host by a push, a clone as in a fetch."""
     tip = carried.refs.get(place.branch)
-    view = Place(carried.objects, place.role, place.anchor, place.name)
+    view = place.through(carried.objects)
     if tip is None or not taking.brings_snapshots(view, tip):
         return [], None
     known = _known_tip(place, carried, tip)

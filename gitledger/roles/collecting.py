@@ -308,7 +308,7 @@ def _candidates(run: _Run, objects: Store) -> dict[str, str]:
     Who has a key of the ledger comes first. What there is no room or no time for is left to the next run, which does
     not look again at what this one has found out.
     """
-    view = Place(objects, run.place.role, run.place.anchor, run.place.name)
+    view = run.place.through(objects)
     look = _Look(view, time.monotonic() + COLLECT_SECONDS)
     said: dict[str, str] = {}
     for ref, oid in run.refs.items():

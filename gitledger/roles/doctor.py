@@ -462,7 +462,7 @@ def _state(place: Place, now: int) -> Iterator[Finding]:
         yield note("state", f"the branch is frozen until {hold.when(ice.until)}", "gitledger host thaw")
     for fork in foreign.forks(place) if place.role == "clone" else ():
         yield wrong("state", f"FORK at {fork.name}, {fork.sentence}", "gitledger status")
-    for one in rotations.read(place.verified, place.queue_refs()).waiting:
+    for one in rotations.read(place.verified, place.rotation_refs()).waiting:
         if not one.stale:
             yield note("state", f"a rotation to {one.new[0]} waits, {one.standing}", "gitledger rotations")
 

@@ -129,7 +129,7 @@ def must_be_free(place: Place, now: int) -> None:
 
 
 def _waiting(place: Place) -> Rotations:
-    refs = {ref: oid for ref, oid in place.queue_refs().items() if ref.startswith("refs/rotations/")}
+    refs = place.rotation_refs()
     return rotations.read(place.verified, refs) if refs else Rotations()
 
 

@@ -17,7 +17,7 @@ from typing import Annotated, Final, Generic, TypeVar
 import msgspec
 
 from gitledger.documents.names import LONGEST_SECONDS
-from gitledger.errors import Failed, LedgerError
+from gitledger.errors import Failed, LedgerError, cannot_write
 
 T = TypeVar("T")
 
@@ -113,9 +113,7 @@ def write_durably(path: Path, text: str, *, mode: int = 0o666) -> None:
     except OSError as error:
         with suppress(OSError):
             draft.unlink()
-        where = shlex.quote(str(path.parent))
-        mend = f"df -h {where}   (is there room?)\nls -ld {where}   (may you write there?)"
-        raise Failed("cannot-write", f"{path} can't be written: {error.strerror}", mend) from error
+        raise cannot_write(path, path.parent, error) from error
 
 
 def sync_directory(path: Path) -> None:

@@ -32,7 +32,8 @@ INCOMING = "refs/gitledger/incoming/"
 CARRIED = f"{INCOMING}carried/"
 """Where a clone keeps what was carried in, and what was signed here while the host could not be reached (spec 12)."""
 
-QUEUES = ("refs/proposals/", "refs/endorsements/", "refs/refusals/", "refs/rotations/")
+ROTATIONS = "refs/rotations/"
+QUEUES = ("refs/proposals/", "refs/endorsements/", "refs/refusals/", ROTATIONS)
 
 AHEAD_SECONDS: Final = 86_400
 """How far ahead of a clock a snapshot may be dated before the host refuses it and a consumer waits (spec 8, 10)."""
@@ -92,6 +93,10 @@ class Place:
                 "gitledger clone URL DIR --anchor sha256:…   or   gitledger init DIR …",
             )
         return cls(store, said.role, said.anchor, said.name)
+
+    def through(self, store: Store) -> Place:
+        """This place as it is seen through `store`; what is verified is read anew."""
+        return Place(store, self.role, self.anchor, self.name)
 
     def establish(self) -> None:
         """Write down what this place is. Everything else of it must be there before."""
@@ -160,10 +165,10 @@ class Place:
         """
         said = {"hash": snapshot.hash, "number": snapshot.number, "oid": snapshot.oid}
         with self._locked():
-            place = Place(self.store, self.role, self.anchor, self.name)
+            place = self.through(self.store)
             if not place._is_ahead(snapshot, leaving):
                 write_durably(self.directory / "verified.json", json.dumps(said, sort_keys=True) + "\n")
-                place = Place(self.store, self.role, self.anchor, self.name)
+                place = self.through(self.store)
             place.settle()
         return place
 
@@ -240,14 +245,26 @@ class Place:
         """Keep in a clone what is to be carried to the host, under the names that it has there."""
         self.store.update([(CARRIED + ref.removeprefix("refs/"), oid, None) for ref, oid in refs.items()])
 
-    def queue_refs(self, remote: str = "origin") -> Mapping[str, str]:
-        """What waits, as the host names it: proposals, endorsements, refusals, rotations.
+    def drop(self, refs: Mapping[str, str]) -> None:
+        """Keep `refs` no more, which name these objects. Raises Failed where one of them has another by now."""
+        self.store.update([(CARRIED + ref.removeprefix("refs/"), None, oid) for ref, oid in refs.items()])
+
+    def queue_refs(self, remote: str = "origin", queues: tuple[str, ...] = QUEUES) -> Mapping[str, str]:
+        """What waits in `queues`, as the host names it: proposals, endorsements, refusals, rotations.
 
         Its own; in a clone what came from `remote`, and what was carried in or kept here.
         """
         if self.role == "host":
-            return self.store.refs(*QUEUES)
-        return self.merged(self.carried(), self._queue_below(f"{INCOMING}{remote}/"))
+            return self.store.refs(*queues)
+        return self.merged(self._queue_below(CARRIED, queues), self.on_host(remote, queues))
+
+    def rotation_refs(self, remote: str = "origin") -> Mapping[str, str]:
+        """Those of `queue_refs` that are of rotations."""
+        return self.queue_refs(remote, (ROTATIONS,))
+
+    def on_host(self, remote: str, queues: tuple[str, ...] = QUEUES) -> dict[str, str]:
+        """What waited at `remote` when it was last fetched from or pushed to, as it names it."""
+        return self._queue_below(f"{INCOMING}{remote}/", queues)
 
     def carried(self) -> Mapping[str, str]:
         """What waits in a clone because it was carried in or kept here, as the host names it."""
@@ -272,9 +289,16 @@ class Place:
         except LedgerError:
             return -1
 
-    def _queue_below(self, prefix: str) -> dict[str, str]:
-        named = (("refs/" + ref.removeprefix(prefix), oid) for ref, oid in self.store.refs(prefix).items())
-        return {ref: oid for ref, oid in named if ref.startswith(QUEUES)}
+    def has_accepted(self, oid: str) -> bool:
+        """Whether a snapshot has accepted the proposal `oid`, as far as that can be read here."""
+        try:
+            return self.verified.state.line.acceptance(self.store, oid) is not None
+        except LedgerError:
+            return False
+
+    def _queue_below(self, prefix: str, queues: tuple[str, ...] = QUEUES) -> dict[str, str]:
+        below = self.store.refs(*(prefix + queue.removeprefix("refs/") for queue in queues))
+        return {"refs/" + ref.removeprefix(prefix): oid for ref, oid in below.items()}
 
 
 def silent(done: int, of: int) -> None:

@@ -20,7 +20,7 @@ from gitledger.exchange import remotes
 from gitledger.roles import offering, upkeep
 from gitledger.roles.notes import REFUSED
 from gitledger.roles.offering import Item
-from gitledger.roles.place import CARRIED, INCOMING, Place
+from gitledger.roles.place import Place
 from gitledger.rules import queue
 from gitledger.rules.queue import PROPOSAL_REF
 
@@ -95,7 +95,7 @@ def tidy(place: Place, now: int, remote: str = "origin") -> tuple[Item, ...]:
     """
     if place.role != "clone" or not (kept := place.carried()):
         return ()
-    waiting, there = place.queue_refs(remote), _on_host(place, remote)
+    waiting, there = place.queue_refs(remote), place.on_host(remote)
     over = upkeep.over(place.verified, waiting, now)
     gone = {ref: oid for ref, oid in kept.items() if ref in over or waiting.get(ref) != oid or there.get(ref) == oid}
     _drop(place, gone)
@@ -103,7 +103,7 @@ def tidy(place: Place, now: int, remote: str = "origin") -> tuple[Item, ...]:
     if not replaced:
         return ()
     proposals = queue.read(place.verified.state, waiting).proposals
-    lost = {ref: oid for ref, oid in replaced.items() if oid not in proposals and not _is_accepted(place, oid)}
+    lost = {ref: oid for ref, oid in replaced.items() if oid not in proposals and not place.has_accepted(oid)}
     return tuple(_replaced(ref, oid, waiting[ref]) for ref, oid in lost.items())
 
 
@@ -122,14 +122,14 @@ def forget(place: Place, named: str, remote: str = "origin") -> tuple[str, ...]:
     """
     if place.role != "clone":
         return ()
-    kept, there = place.carried(), _on_host(place, remote)
+    kept, there = place.carried(), place.on_host(remote)
     found = [ref for ref, oid in kept.items() if there.get(ref) != oid and _is_named(ref, oid, named)]
     others = [ref for ref, oid in there.items() if ref not in found and _is_named(ref, oid, named)]
     if len(found) != 1 or others:
         return ()
     ref, oid = found[0], kept[found[0]]
     about = [one for one in kept if one.split("/")[2] == oid]
-    place.store.update([(CARRIED + one.removeprefix("refs/"), None, kept[one]) for one in (ref, *about)])
+    place.drop({one: kept[one] for one in (ref, *about)})
     line = queue.read(place.verified.state, {ref: oid}).lines.get(ref, ())
     if len(line) > 1 and there.get(ref) != line[-2].oid:
         place.keep({ref: line[-2].oid})
@@ -142,19 +142,6 @@ def _is_named(ref: str, oid: str, named: str) -> bool:
     if not PROPOSAL_REF.fullmatch(ref):
         return False
     return ref.endswith(f"/{named}") or (len(named) >= 4 and oid.startswith(named))
-
-
-def _is_accepted(place: Place, oid: str) -> bool:
-    try:
-        return place.verified.state.line.acceptance(place.store, oid) is not None
-    except LedgerError:
-        return False
-
-
-def _on_host(place: Place, remote: str) -> dict[str, str]:
-    """What `remote` had when it was last fetched from or pushed to, as it names it."""
-    into = f"{INCOMING}{remote}/"
-    return {"refs/" + ref.removeprefix(into): oid for ref, oid in place.store.refs(into).items()}
 
 
 def _replaced(ref: str, oid: str, other: str) -> Item:
@@ -186,4 +173,4 @@ def _rule(item: Item) -> str:
 def _drop(place: Place, refs: Mapping[str, str]) -> None:
     """Forget what is kept. Where another command has just replaced some of it, all stays until the next time."""
     with suppress(Failed):
-        place.store.update([(CARRIED + ref.removeprefix("refs/"), None, oid) for ref, oid in refs.items()])
+        place.drop(refs)

@@ -280,7 +280,7 @@ def _turns(place: Place, key_id: str | None, remote: str, now: int) -> tuple[Tur
             seals=one.complete and one.new[1] == key_id,
             until=ends.get(one.hash, 0),
         )
-        for one in rotations.read(newest, place.queue_refs(remote)).waiting
+        for one in rotations.read(newest, place.rotation_refs(remote)).waiting
         if not one.stale
     )
 

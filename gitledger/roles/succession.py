@@ -83,7 +83,7 @@ def draft(place: Place, domain: str, key_id: str | None = None, reason: str | No
 
 def read(place: Place) -> Rotations:
     """The rotations that wait: on the host, or as last fetched."""
-    return rotations.read(place.verified, place.queue_refs())
+    return rotations.read(place.verified, place.rotation_refs())
 
 
 def find(place: Place, named: str) -> Drafted | None:
@@ -140,7 +140,7 @@ def endorse(
     Memory.of(place.anchor).keep(new, besides, _seen(place, domain))
     below = f"refs/rotations/{waiting.hash}/"
     draft_oid = drafted(place, waiting, remote=remote) or place.store.write("blob", waiting.rotation.render().encode())
-    signed = place.queue_refs(remote).get(below + domain)
+    signed = place.rotation_refs(remote).get(below + domain)
     if signed is None or all(one.domain_id != domain for one in waiting.endorsements):
         signed = place.store.write("blob", signer.sign(waiting.rotation.digest, NAMESPACE))
     refs = {f"{below}draft": draft_oid, below + domain: signed}
@@ -155,7 +155,7 @@ def drafted(place: Place, waiting: Drafted, *, remote: str = "origin") -> str | 
     """The blob with the draft of `waiting` on the host, None where the host has none that can be read."""
     if all(one.hash != waiting.hash for one in read(place).waiting):
         return None
-    return place.queue_refs(remote).get(f"refs/rotations/{waiting.hash}/draft")
+    return place.rotation_refs(remote).get(f"refs/rotations/{waiting.hash}/draft")
 
 
 def standing(place: Place, now: int) -> Standing:

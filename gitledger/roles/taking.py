@@ -36,7 +36,7 @@ def take(place: Place, brought: Brought, now: int) -> tuple[Item, ...]:
     A head of another name than spec 2 has is proposed for the domain of its key, by the last part of its name. What is
     more than `JUDGED_REFS` is left. Raises Refused (`too-many-carried`) where a clone would keep too much.
     """
-    view = Place(brought.objects, place.role, place.anchor, place.name)
+    view = place.through(brought.objects)
     meant, left = _meant(view, brought)
     items = list(left)
     here = place.queue_refs()
@@ -158,12 +158,7 @@ def _is_accepted(view: Place, line: tuple[Proposal, ...] | None, waiting: Contai
     if PROPOSAL_REF.fullmatch(ref):
         return line == ()
     match = ENDORSEMENT_REF.fullmatch(ref) or REFUSAL_REF.fullmatch(ref)
-    if match is None or match["proposal"] in waiting:
-        return False
-    try:
-        return view.verified.state.line.acceptance(view.store, match["proposal"]) is not None
-    except LedgerError:
-        return False
+    return match is not None and match["proposal"] not in waiting and view.has_accepted(match["proposal"])
 
 
 # How it is taken
@@ -207,7 +202,7 @@ def _weighed(view: Place, groups: Iterable[Mapping[str, str]], waiting: dict[str
 
 def _keep(place: Place, brought: Brought, meant: Mapping[str, str], items: list[Item], *, now: int) -> list[Item]:
     """Keep in a clone what was taken; what is decided, or older than what is here, is there already."""
-    view = Place(brought.objects, place.role, place.anchor, place.name)
+    view = place.through(brought.objects)
     taken = {item.ref: meant[item.ref] for item in items if item.outcome == "taken"}
     after = view.merged(taken, place.carried())
     gone = upkeep.over(view.verified, view.merged(place.queue_refs(), after), now)

@@ -42,7 +42,7 @@ def settle(place: Place, now: int, tags: Looked = "newest") -> None:
 
     Raises Unsound or Failed where the host can't be relied on, or can't be written.
     """
-    place = Place(place.store, place.role, place.anchor, place.name)  # reads `verified` anew
+    place = place.through(place.store)
     newest = place.verified
     place.store.clear_stale_locks()
     _make_tags(place, tags)

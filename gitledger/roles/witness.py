@@ -236,7 +236,7 @@ def _must_be_free(place: Place, unpublished: tuple[Snapshot, ...], now: int | No
 
 
 def _rotations(place: Place, remote: str) -> Rotations:
-    return rotations.read(place.verified, place.queue_refs(remote))
+    return rotations.read(place.verified, place.rotation_refs(remote))
 
 
 def _seal(newest: Snapshot, waiting: Drafted) -> Succession:
