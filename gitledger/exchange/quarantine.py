@@ -56,13 +56,6 @@ class Beside(Quarantine):
         return super().environment() | arriving
 
 
-class Workshop(Beside):
-    """Our repository, where what is written goes to the quarantine: a push from there brings it to disk, or nowhere."""
-
-    def write(self, kind: str, content: bytes) -> str:
-        return self._write(kind, content)
-
-
 @contextmanager
 def opened(directory: Path, own: Store | None, name: str = _DIRECTORY) -> Iterator[Quarantine]:
     """A bare repository of its own, `name` below `directory`, which borrows the objects of `own`, until the block ends.
@@ -91,7 +84,8 @@ def _make(where: Path, own: Store | None) -> None:
     for below in ("objects/info", "objects/pack", "refs"):
         (where / below).mkdir(parents=True)
     (where / "HEAD").write_text("ref: refs/heads/unborn\n")
-    (where / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
+    # What is thrown away need not come to the disk.
+    (where / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tfsync = none\n")
     if own is not None:
         (where / "objects/info/alternates").write_text(f"{own.common_dir / 'objects'}\n")
 

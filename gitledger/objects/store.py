@@ -41,8 +41,8 @@ LARGEST: Final = {"commit": 16 << 20, "tag": 1 << 16, "tree": 64 << 20}
 STALE_SECONDS: Final = 60
 """A lock on a ref that is older was left by a git that was killed; transactions take less than a second."""
 
-_KINDS: Final = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
-_NAMES: Final = {number: kind for kind, number in _KINDS.items()}
+KINDS: Final = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
+_NAMES: Final = {number: kind for kind, number in KINDS.items()}
 _OID = re.compile(r"[0-9a-f]{40}")
 _LOOSE_HEADER = re.compile(rb"(?:commit|tree|blob|tag) (0|[1-9][0-9]{0,18})\0")
 _LOOSE_REF = re.compile(rb"([0-9a-f]{40})\s*")
@@ -160,7 +160,7 @@ class Store:
             number, content = self._odb.read(oid)
         except _UNANSWERED as error:
             raise _unanswered(oid, error) from None
-        if number != _KINDS[kind]:
+        if number != KINDS[kind]:
             raise Malformed("object-kind", f"{oid} stands where a {kind} must be, and is a {_NAMES[number]}")
         return content
 
@@ -176,13 +176,10 @@ class Store:
     def write(self, kind: str, content: bytes) -> str:
         """Write an object and return its id. Raises Failed where it can't be written, and in a quarantine."""
         self._must_be_writable()
-        return self._write(kind, content)
-
-    def _write(self, kind: str, content: bytes) -> str:
         try:
-            return str(self._odb.write(_KINDS[kind], content))
+            return str(self._odb.write(KINDS[kind], content))
         except (pygit2.GitError, OSError) as error:
-            raise Failed("object-not-written", f"a {kind} can't be written: {error}", _ROOM) from None
+            raise Failed("object-not-written", f"a {kind} can't be written: {error}", ROOM) from None
 
     # Refs
 
@@ -267,7 +264,7 @@ class Store:
         except FileNotFoundError:
             return  # git has packed them meanwhile, and synced that
         except OSError as error:
-            raise Failed("refs-not-synced", f"{error.filename or 'a ref'}: {error.strerror}", _ROOM) from None
+            raise Failed("refs-not-synced", f"{error.filename or 'a ref'}: {error.strerror}", ROOM) from None
 
     def clear_stale_locks(self) -> None:
         """Remove the locks on refs that a killed git left: those older than any transaction takes (`STALE_SECONDS`).
@@ -364,7 +361,7 @@ class Store:
             raise _unanswered(oid, error) from None
 
 
-_ROOM: Final = "Is there room on the disk, and may you write there?"
+ROOM: Final = "Is there room on the disk, and may you write there?"
 _FETCH_AGAIN: Final = "gitledger doctor   (says what is missing or damaged, and what to type)"
 
 

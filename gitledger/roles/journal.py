@@ -94,7 +94,8 @@ class Journal:
         # A run that was killed may have left git's lock, and nobody but us is here now.
         draft.with_name(f"{draft.name}.lock").unlink(missing_ok=True)
         # It is there for a moment, so it is written fast and not small.
-        store.git("-c", "pack.window=0", "bundle", "create", "--quiet", str(draft), SIGNED, f"^{base.oid}")
+        fast = ("-c", "pack.window=0", "-c", "pack.compression=1")
+        store.git(*fast, "bundle", "create", "--quiet", str(draft), SIGNED, f"^{base.oid}")
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         draft.replace(self._pending)

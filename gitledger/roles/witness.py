@@ -16,6 +16,7 @@ from pathlib import Path
 from gitledger.errors import Fork, LedgerError, Refused
 from gitledger.exchange import quarantine, remotes
 from gitledger.objects.codec import Commit, Ident, digest, sign_commit
+from gitledger.objects.packing import Packing
 from gitledger.objects.store import Store
 from gitledger.roles import hold, upkeep
 from gitledger.roles.consumer import FetchReport
@@ -140,6 +141,7 @@ def emit(
             if begun.sealing is not None:
                 emission.seal(begun.sealing)
             done = begun.plan(tuple(emission.play(waiting)), waiting)
+            store.flush()
             tip = emission.newest
             updates = {f"refs/refusals/{oid}": tag for oid, tag in emission.refusals.items()}
             if tip.oid != place.verified.oid:
@@ -270,23 +272,23 @@ def _must_be_witness(state: State, key_id: str, waiting: Rotations) -> None:
 
 
 @contextmanager
-def _workshop(place: Place) -> Iterator[tuple[Store, Store]]:
-    """Where an emission writes, and the repository that it pushes from.
+def _workshop(place: Place) -> Iterator[tuple[Packing, Store]]:
+    """What an emission writes with, and the repository that it pushes from, where that comes.
 
     In a clone it is the clone. On a host it is a quarantine: what is pushed from there comes to disk as from anybody
     (spec 11), and what is refused leaves nothing.
     """
     if place.role == "clone":
-        yield place.store, place.store
+        yield Packing(place.store, place.store), place.store
         return
     with quarantine.opened(place.directory, place.store, "emitting") as inside:
-        yield quarantine.Workshop(place.store, inside), inside
+        yield Packing(quarantine.Beside(place.store, inside), inside), inside
 
 
 class _Emission:
     """One run: the newest snapshot, and the refusals that were signed."""
 
-    def __init__(self, store: Store, newest: Snapshot, signer: Signer, seconds: int, progress: Progress) -> None:
+    def __init__(self, store: Packing, newest: Snapshot, signer: Signer, seconds: int, progress: Progress) -> None:
         self.store = store
         self.newest = newest
         self.signer = signer

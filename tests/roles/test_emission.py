@@ -15,6 +15,7 @@ import pytest
 from world import World, accepted
 
 from gitledger.errors import Failed, Fork, Refused
+from gitledger.objects import packing
 from gitledger.roles import witness
 from gitledger.roles.journal import Journal
 from gitledger.rules.advance import advance, genesis
@@ -263,6 +264,36 @@ def test_a_hundred_snapshots_in_one_push(world: World) -> None:
     world.emit()
     assert len(world.snapshots()) == 101
     assert verified(world)[-1] == "common@100"
+
+
+def test_what_comes_in_several_packs_is_all_there_and_what_breaks_off_between_two_leaves_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "LOOSE", 2)
+    monkeypatch.setattr(packing, "HELD_BYTES", 2000)
+    for number in range(3):
+        world.propose(world.alice, {f"domains/alice/{number}": b"x\n"}, topic=f"t{number}", base=0)
+    objects = world.host / "objects"
+    before = sorted(objects.rglob("*"))
+    flush, flushed = packing.Packing.flush, []
+
+    def breaks_off(held: packing.Packing) -> None:
+        if len(flushed) == 2:
+            raise _Crash
+        flushed.append(held)
+        flush(held)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packing.Packing, "flush", breaks_off)
+        with pytest.raises(_Crash):
+            world.emit()
+    assert sorted(objects.rglob("*")) == before
+    assert world.snapshots() == ["common@0"]
+    with world.acting(world.you):
+        assert Journal.of(world.anchor).pending(world.place().store) is None
+    assert len(world.emit().ready) == 3
+    assert verified(world)[-1] == "common@3"
+    forge.git(world.host, "fsck", "--strict")
 
 
 EMIT = """
