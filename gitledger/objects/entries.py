@@ -79,6 +79,11 @@ class Listing:
     def __iter__(self) -> Iterator[Entry]:
         return map(self.at, range(len(self.keys)))
 
+    @property
+    def names(self) -> Iterator[str]:
+        """The names, in git's order."""
+        return map(_name, self.keys)
+
     def at(self, index: int) -> Entry:
         """The entry at a place in git's order."""
         return Entry(_name(self.keys[index]), *self.mode_and_oid(index))
@@ -103,7 +108,7 @@ class Listing:
     def folded(self) -> frozenset[str]:
         """The names, each as systems know it that see no case."""
         if self._folded is None:
-            self._folded = frozenset(fold(_name(key)) for key in self.keys)
+            self._folded = frozenset(map(fold, self.names))
         return self._folded
 
     def differing(self, other: Listing) -> list[str]:

@@ -173,7 +173,7 @@ class Tree:
         Raises Malformed or Refused for what spec 3, Entries, does not allow in it, Unsound for a missing
         object.
         """
-        names = (entry.name for entry in self._read())
+        names = self._read().names
         return {name: self._held.get(name) or self._child(at, name) for at, name in enumerate(names)}
 
     @property
@@ -426,7 +426,7 @@ class Tree:
             folded = {fold(name) for name in came}
             if len(folded) < len(came) or not listing.folded.isdisjoint(folded):
                 with about("/".join(path)):
-                    must_be_distinct(entry.name for entry in now)
+                    must_be_distinct(now.names)
         return self._become(now, changes)
 
     def _become(self, now: Listing, changes: Mapping[str, File | Tree | None]) -> Tree:

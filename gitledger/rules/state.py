@@ -28,7 +28,7 @@ LEDGER = "ledger/ledger.yaml"
 ROTATIONS = "ledger/rotations/"
 ATTRIBUTES = ".gitattributes"
 _DOCUMENT_BYTES = 1 << 20
-_REMEMBERED = 1024
+_REMEMBERED = 16384
 _LASTING = (POLICY, WITNESS, LEDGER)
 
 T = TypeVar("T")

@@ -76,6 +76,7 @@ def test_what_is_changed_has_the_bytes_of_what_is_made_anew(
     wanted = raw_of(in_order([(name, mode, id_) for name, (mode, id_) in after.items()]))
     assert now.raw == wanted
     assert (now.keys, now.starts) == (fresh(wanted).keys, fresh(wanted).starts)
+    assert list(now.names) == [entry.name for entry in now]
     longer = listing.with_ids([id_ + bytes(12) for _, _, id_ in in_order([(n, *row) for n, row in kept.items()])])
     spliced = listing.spliced(longer, {name: row and (row[0], row[1] + bytes(12)) for name, row in made.items()})
     assert spliced == now.with_ids([bytes.fromhex(entry.oid) + bytes(12) for entry in now])
