@@ -24,8 +24,9 @@ SOURCE = "".join(MODULES.values())
 
 NO_BOUND = {
     *("MAX_SECONDS", "LONGEST_SECONDS", "MAX_INTEGER", "LARGEST_NUMBER", "SALT_LIMIT"),  # how far the format counts
-    *("FORMAT", "REGULAR", "EXECUTABLE", "DIRECTORY", "INTERRUPTED", "ID256", "LONGER"),  # numbers that are names
-    *("FIRST_WAIT", "LONGEST_WAIT", "STALE_SECONDS", "KEEP_EVERY"),  # when something is done
+    *("FORMAT", "REGULAR", "EXECUTABLE", "DIRECTORY", "INTERRUPTED"),  # numbers that are names
+    *("ID256", "LONGER", "KINDS"),  # what a format of git fixes
+    *("FIRST_WAIT", "LONGEST_WAIT", "STALE_SECONDS", "KEEP_EVERY", "HELD_BYTES", "LOOSE"),  # when something is done
 }
 """The public whole numbers of the program that bound nothing of what comes from elsewhere."""
 
