@@ -57,9 +57,11 @@ _KEPT: Final = re.compile(
 )
 _QUARANTINE: Final = ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH")
 
-# libgit2 keeps objects that it has read, up to 256 MB in a process, however little they are wanted again. A line of
-# snapshots is read once, front to back: what is held must not grow with it.
-pygit2.settings.cache_max_size(16 << 20)
+# libgit2 keeps objects that it has read, up to 256 MB in a process, and maps packs whole, however little of it is
+# wanted again. A line of snapshots is read once, front to back: what is held must not grow with it.
+pygit2.settings.cache_max_size(1 << 20)
+pygit2.settings.mwindow_size = 1 << 20
+pygit2.settings.mwindow_mapped_limit = 16 << 20
 pygit2.settings.enable_strict_hash_verification(True)
 
 T = TypeVar("T")

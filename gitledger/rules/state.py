@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from gitledger.documents.certificate import Record
 from gitledger.documents.ledgerfile import FORMAT, LedgerFile
@@ -28,16 +28,16 @@ LEDGER = "ledger/ledger.yaml"
 ROTATIONS = "ledger/rotations/"
 ATTRIBUTES = ".gitattributes"
 _DOCUMENT_BYTES = 1 << 20
-_REMEMBERED = 16384
 _LASTING = (POLICY, WITNESS, LEDGER)
 
 T = TypeVar("T")
 
 
 class _Parsed:
-    """Documents by blob id: parsed once, however many snapshots carry them."""
+    """The last `limit` documents by blob id: parsed once, however many snapshots carry them."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._known: dict[tuple[Any, str], Any] = {}
 
     def get(self, parse: Callable[[bytes], T], file: File, objects: Objects) -> T:
@@ -51,12 +51,13 @@ class _Parsed:
 
     def put(self, key: tuple[Any, str], document: object) -> None:
         """Remember what `key`, a parser and a blob id, gives."""
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
+        if len(self._known) >= self._limit:
+            del self._known[next(iter(self._known))]
         self._known[key] = document
 
 
-_parsed = _Parsed()
+_PARSED: Final = _Parsed(16_384)  # a large ledger has a manifest for each of its domains
+_RECORDS: Final = _Parsed(1_024)  # each snapshot makes one, and the one before is not asked for again
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class State:
         after = replace(self, tree=self.tree.apply(files))
         after._documents.update(self._lasting())
         for path, record in written.items():
-            _parsed.put((Record.parse, files[path].oid), record)
+            _RECORDS.put((Record.parse, files[path].oid), record)
         return after
 
     @property
@@ -123,7 +124,7 @@ class State:
 
     def record(self, key_id: str) -> Record | None:
         """The certificate record of a key (spec 3.4), or None where no manifest ever held it."""
-        return self._document(Record.path_of(key_id), Record.parse)
+        return self._document(Record.path_of(key_id), Record.parse, _RECORDS)
 
     def roles(self, key_id: str) -> frozenset[str]:
         """What the key may do for its domain; nothing where it is unknown or revoked."""
@@ -172,7 +173,7 @@ class State:
         """Those of its documents that are known and that few changes touch."""
         return {path: self._documents[path] for path in _LASTING if path in self._documents}
 
-    def _document(self, path: str, parse: Callable[[bytes], T]) -> T | None:
+    def _document(self, path: str, parse: Callable[[bytes], T], parsed: _Parsed = _PARSED) -> T | None:
         if path in self._documents:
             known: T | None = self._documents[path]
             return known
@@ -182,7 +183,7 @@ class State:
             with about(path):
                 if entry.mode != 0o100644:
                     raise Malformed("document-mode", "a document has mode 100644", f"chmod 644 {path}")
-                document = _parsed.get(parse, entry, self.objects)
+                document = parsed.get(parse, entry, self.objects)
         self._documents[path] = document
         return document
 
