@@ -14,12 +14,13 @@ which it keeps only what `_KEPT` names.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeVar
@@ -190,6 +191,10 @@ class Store:
 
         Symbolic refs (``refs/remotes/origin/HEAD``) are left out. Raises Unsound for one that is damaged.
         """
+        return dict(self.each_ref(*prefixes))
+
+    def each_ref(self, *prefixes: str) -> Iterator[tuple[str, str]]:
+        """As `refs`, but one after the other: a long ledger has many tags."""
         done = self.git("for-each-ref", "--format=%(objectname) %(refname) %(symref)", *prefixes)
         if damaged := [line for line in _lines(done.stderr) if "ignoring broken ref" in line]:
             raise Unsound("ref-damaged", damaged[0].removeprefix("warning: ignoring "), "git fsck")
@@ -445,14 +450,16 @@ def _is_git_dir(path: Path) -> bool:
     return (path / "HEAD").is_file() and (common / "objects").is_dir() and (common / "refs").is_dir()
 
 
-def listed(printed: bytes) -> dict[str, str]:
+def listed(printed: bytes) -> Iterator[tuple[str, str]]:
     """The refs that git prints, a line `<object id> <ref> <target>` each; a symbolic one has a target, and is left out.
 
     A name may hold any bytes above 127, line ends of Unicode among them: what is no UTF-8 is in it as Python has file
     names, so that git knows it again.
     """
-    rows = (line.split(" ") for line in printed.decode(errors="surrogateescape").split("\n") if line)
-    return {ref: oid for oid, ref, symbolic in rows if not symbolic}
+    for line in io.BytesIO(printed):
+        oid, ref, symbolic = line.decode(errors="surrogateescape").removesuffix("\n").split(" ")
+        if not symbolic:
+            yield ref, oid
 
 
 def _commands(change: Change) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,9 @@ CARRIED = f"{INCOMING}carried/"
 
 ROTATIONS = "refs/rotations/"
 QUEUES = ("refs/proposals/", "refs/endorsements/", "refs/refusals/", ROTATIONS)
+
+_ID: Final = 20
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 
 AHEAD_SECONDS: Final = 86_400
 """How far ahead of a clock a snapshot may be dated before the host refuses it and a consumer waits (spec 8, 10)."""
@@ -209,27 +213,38 @@ class Place:
         head = self.store.resolve(self.branch)
         if tags == "newest" and head == self.store.resolve(self.tag(snapshot.number)) == snapshot.oid:
             return
-        present = self.store.refs("refs/tags/")
+        present, above = self._tagged(snapshot.number)
         missing: list[tuple[str, str | None, str | None]] = []
         for number in range(snapshot.number, -1, -1):
             row = snapshot.state.line.row(self.store, number)
-            found = present.get(self.tag(number))
-            if found == row.snapshot and tags == "newest":
+            found = present[number * _ID : (number + 1) * _ID]
+            right = found.hex() == row.snapshot
+            if right and tags == "newest":
                 break
-            if found is None or (found != row.snapshot and tags != "missing"):
-                new = found is None and self.role == "host"  # there, who comes second tries again
+            if not any(found) or (not right and tags != "missing"):
+                new = not any(found) and self.role == "host"  # there, who comes second tries again
                 missing.append((self.tag(number), row.snapshot, ABSENT if new else None))
         missing.reverse()  # oldest first: whatever a crash leaves undone is above what is done
-        missing += [(ref, None, oid) for ref, oid in present.items() if self._is_above(ref, snapshot.number)]
+        missing += [(ref, None, oid) for ref, oid in above.items()]
         if head != snapshot.oid:
             missing.append((self.branch, snapshot.oid, None))
         if missing:
             self.store.update(missing)
 
-    def _is_above(self, ref: str, number: int) -> bool:
-        """Whether `ref` is the tag of a later snapshot, which only a clone that adopted a shorter side still has."""
-        named = ref.removeprefix(f"refs/tags/{self.name}@")
-        return self.role == "clone" and named.isdecimal() and int(named) > number
+    def _tagged(self, newest: int) -> tuple[bytearray, dict[str, str]]:
+        """What the tags of snapshots up to `newest` name, 20 bytes each, zeros for none; and the tags of later ones.
+
+        Only a clone that adopted a shorter side has such.
+        """
+        present, above = bytearray(_ID * (newest + 1)), {}
+        for ref, oid in self.store.each_ref("refs/tags/"):
+            named = ref.removeprefix(f"refs/tags/{self.name}@")
+            number = int(named) if _NUMBER.fullmatch(named) else -1
+            if 0 <= number <= newest:
+                present[number * _ID : (number + 1) * _ID] = bytes.fromhex(oid)
+            elif number > newest and self.role == "clone":
+                above[ref] = oid
+        return present, above
 
     def remote(self, name: str) -> str:
         """Where a push from here goes: a clone's remote, or the host itself, whose hooks decide there, too."""

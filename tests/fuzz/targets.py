@@ -387,7 +387,7 @@ def for_each_ref(data: bytes) -> None:
     """What git lists is one ref a line, whatever bytes its name has, and the name gives the same bytes again."""
     rows = [row for row in data.split(b"\n") if re.fullmatch(rb"[0-9a-f]{40} refs/[^\0- ]+ ", row)]
     found = store.listed(b"\n".join((*rows, b"")))
-    assert {ref.encode(errors="surrogateescape") for ref in found} == {row.split(b" ")[1] for row in rows}
+    assert {ref.encode(errors="surrogateescape") for ref, _ in found} == {row.split(b" ")[1] for row in rows}
 
 
 @target
