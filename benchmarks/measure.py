@@ -75,9 +75,10 @@ def seconds(
 
 
 def mebibytes(command: Sequence[str], cwd: Path) -> float:
-    """The memory of its own that the process of a command has at its peak, in MiB.
+    """The memory of its own that the first process of a command has at its peak, in MiB, looked at 100 times a second.
 
     What the system maps of files, and takes back when it likes, is not counted: of an index of packs that is all of it.
+    Raises where the command fails, or nothing was seen: elsewhere than on Linux, or where it ends at once.
     """
     peak = 0
     with subprocess.Popen(
@@ -90,4 +91,6 @@ def mebibytes(command: Sequence[str], cwd: Path) -> float:
             time.sleep(0.01)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)}: exit status {process.returncode}")
+    if not peak:
+        raise RuntimeError(f"{' '.join(command)}: its memory was not seen")
     return peak / 1024

@@ -84,7 +84,7 @@ def _make(where: Path, own: Store | None) -> None:
     for below in ("objects/info", "objects/pack", "refs"):
         (where / below).mkdir(parents=True)
     (where / "HEAD").write_text("ref: refs/heads/unborn\n")
-    # What is thrown away need not come to the disk.
+    # What is thrown away need not come to the disk. Git in `Beside` has the configuration of ours, and syncs as there.
     (where / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tfsync = none\n")
     if own is not None:
         (where / "objects/info/alternates").write_text(f"{own.common_dir / 'objects'}\n")

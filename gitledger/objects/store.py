@@ -59,7 +59,8 @@ _KEPT: Final = re.compile(
 _QUARANTINE: Final = ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH")
 
 # libgit2 keeps objects that it has read, up to 256 MB in a process, and maps packs whole, however little of it is
-# wanted again. A line of snapshots is read once, front to back: what is held must not grow with it.
+# wanted again. A line of snapshots is read once, front to back: what is held must not grow with it. Besides, it keeps
+# for each pack up to 16 MB of what differences stand on, which is fixed when it is compiled.
 pygit2.settings.cache_max_size(1 << 20)
 pygit2.settings.mwindow_size = 1 << 20
 pygit2.settings.mwindow_mapped_limit = 16 << 20
@@ -150,12 +151,8 @@ class Store:
         """
         _checked(oid)
         try:
-            if kind != "blob" and self._odb.read_header(oid)[1] > LARGEST[kind]:
-                raise Malformed(
-                    "object-too-large",
-                    f"the {kind} {oid} has more than {LARGEST[kind]} bytes",
-                    "make it again, smaller",
-                )
+            if kind != "blob":
+                _must_fit(kind, self._odb.read_header(oid)[1], oid)
             for objects in self._object_dirs:
                 loose = f"{objects}/{oid[:2]}/{oid[2:]}"
                 if os.access(loose, os.F_OK):
@@ -177,12 +174,23 @@ class Store:
         return self._ask(self._odb.exists, oid)
 
     def write(self, kind: str, content: bytes) -> str:
-        """Write an object and return its id. Raises Failed where it can't be written, and in a quarantine."""
+        """Write an object and return its id.
+
+        Raises Malformed where nobody would read it (`LARGEST`), Failed where it can't be written, and in a quarantine.
+        """
         self._must_be_writable()
+        _must_fit(kind, len(content))
         try:
             return str(self._odb.write(KINDS[kind], content))
         except (pygit2.GitError, OSError) as error:
-            raise Failed("object-not-written", f"a {kind} can't be written: {error}", ROOM) from None
+            raise Failed("object-not-written", f"a {kind} can't be written: {error}", _ROOM) from None
+
+    def write_pack(self, pack: bytes) -> None:
+        """Write the objects of a pack, which git hashes again. Raises Failed as `write` does."""
+        self._must_be_writable()
+        done = self.git("index-pack", "--stdin", input=pack, check=False)
+        if done.returncode:
+            raise Failed("object-not-written", f"a pack can't be written: {_words(done.stderr)}", _ROOM)
 
     # Refs
 
@@ -271,7 +279,7 @@ class Store:
         except FileNotFoundError:
             return  # git has packed them meanwhile, and synced that
         except OSError as error:
-            raise Failed("refs-not-synced", f"{error.filename or 'a ref'}: {error.strerror}", ROOM) from None
+            raise Failed("refs-not-synced", f"{error.filename or 'a ref'}: {error.strerror}", _ROOM) from None
 
     def clear_stale_locks(self) -> None:
         """Remove the locks on refs that a killed git left: those older than any transaction takes (`STALE_SECONDS`).
@@ -368,7 +376,7 @@ class Store:
             raise _unanswered(oid, error) from None
 
 
-ROOM: Final = "Is there room on the disk, and may you write there?"
+_ROOM: Final = "Is there room on the disk, and may you write there?"
 _FETCH_AGAIN: Final = "gitledger doctor   (says what is missing or damaged, and what to type)"
 
 
@@ -380,6 +388,13 @@ def _checked(oid: str) -> str:
     if _OID.fullmatch(oid):
         return oid
     raise Malformed("object-id", f"{oid[:80]!r} is not an object id, 40 lower-case hex")
+
+
+def _must_fit(kind: str, size: int, oid: str = "") -> None:
+    """Raise Malformed (`object-too-large`) for an object that is no blob and has more bytes than `LARGEST`."""
+    if kind != "blob" and size > LARGEST[kind]:
+        named = f"the {kind} {oid}" if oid else f"a {kind}"
+        raise Malformed("object-too-large", f"{named} has more than {LARGEST[kind]} bytes", "make it again, smaller")
 
 
 def _unanswered(oid: str, error: Exception) -> Unsound:

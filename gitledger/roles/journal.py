@@ -93,8 +93,9 @@ class Journal:
         store.update([(SIGNED, tip.oid, None)])
         # A run that was killed may have left git's lock, and nobody but us is here now.
         draft.with_name(f"{draft.name}.lock").unlink(missing_ok=True)
-        # It is there for a moment, so it is written fast and not small.
-        fast = ("-c", "pack.window=0", "-c", "pack.compression=1")
+        # It is there for a moment, so it is written fast and not small; but a large directory is not whole in it for
+        # each snapshot.
+        fast = ("-c", "pack.window=2", "-c", "pack.compression=1")
         store.git(*fast, "bundle", "create", "--quiet", str(draft), SIGNED, f"^{base.oid}")
         with draft.open("rb") as file:
             os.fsync(file.fileno())

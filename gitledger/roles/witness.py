@@ -135,13 +135,13 @@ def emit(
         if not begun.unpublished:
             begun.newest.state.must_be_known_format()
         waiting = _chosen(begun.newest.state, place, only, remote)
-        with _workshop(place) as (store, repository):
-            newest = pinned(store, begun.newest.oid, begun.newest.hash)
-            emission = _Emission(store, newest, signer, seconds, progress)
+        with _workshop(place) as writing:
+            newest = pinned(writing, begun.newest.oid, begun.newest.hash)
+            emission = _Emission(writing, newest, signer, seconds, progress)
             if begun.sealing is not None:
                 emission.seal(begun.sealing)
             done = begun.plan(tuple(emission.play(waiting)), waiting)
-            store.flush()
+            repository = writing.flush()
             tip = emission.newest
             updates = {f"refs/refusals/{oid}": tag for oid, tag in emission.refusals.items()}
             if tip.oid != place.verified.oid:
@@ -272,17 +272,17 @@ def _must_be_witness(state: State, key_id: str, waiting: Rotations) -> None:
 
 
 @contextmanager
-def _workshop(place: Place) -> Iterator[tuple[Packing, Store]]:
-    """What an emission writes with, and the repository that it pushes from, where that comes.
+def _workshop(place: Place) -> Iterator[Packing]:
+    """What an emission writes with; it pushes from the repository where that comes.
 
     In a clone it is the clone. On a host it is a quarantine: what is pushed from there comes to disk as from anybody
     (spec 11), and what is refused leaves nothing.
     """
     if place.role == "clone":
-        yield Packing(place.store, place.store), place.store
+        yield Packing(place.store, place.store)
         return
     with quarantine.opened(place.directory, place.store, "emitting") as inside:
-        yield Packing(quarantine.Beside(place.store, inside), inside), inside
+        yield Packing(quarantine.Beside(place.store, inside), inside)
 
 
 class _Emission:

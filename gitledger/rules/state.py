@@ -34,30 +34,40 @@ T = TypeVar("T")
 
 
 class _Parsed:
-    """The last `limit` documents by blob id: parsed once, however many snapshots carry them."""
+    """Documents by blob id, parsed once, however many snapshots carry them.
+
+    Those that came last are known, of `limit` bytes before they were parsed; in memory they take some ten times that.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._known: dict[tuple[Any, str], Any] = {}
+        self._bytes = 0
+        self._known: dict[tuple[Any, str], tuple[Any, int]] = {}
 
     def get(self, parse: Callable[[bytes], T], file: File, objects: Objects) -> T:
         key = (parse, file.oid)
-        if file.size(objects) > _DOCUMENT_BYTES:  # asked of what is known as well: it has to be there
+        if (size := file.size(objects)) > _DOCUMENT_BYTES:  # asked of what is known as well: it has to be there
             raise Malformed("document-too-large", "a document has at most 1 MiB", "shorten it")
         if key not in self._known:
-            self.put(key, parse(file.content(objects)))
-        known: T = self._known[key]
+            self.put(key, parse(file.content(objects)), size)
+        known: T = self._known[key][0]
         return known
 
-    def put(self, key: tuple[Any, str], document: object) -> None:
-        """Remember what `key`, a parser and a blob id, gives."""
-        if len(self._known) >= self._limit:
-            del self._known[next(iter(self._known))]
-        self._known[key] = document
+    def put(self, key: tuple[Any, str], document: object, size: int) -> None:
+        """Remember what `key`, a parser and a blob id, gives: a document that had `size` bytes."""
+        self.drop(key)
+        while self._known and self._bytes + size > self._limit:
+            self.drop(next(iter(self._known)))
+        self._known[key] = document, size
+        self._bytes += size
+
+    def drop(self, key: tuple[Any, str]) -> None:
+        """Forget what `key` gives, if it is known."""
+        _, size = self._known.pop(key, (None, 0))
+        self._bytes -= size
 
 
-_PARSED: Final = _Parsed(16_384)  # a large ledger has a manifest for each of its domains
-_RECORDS: Final = _Parsed(1_024)  # each snapshot makes one, and the one before is not asked for again
+_PARSED: Final = _Parsed(8 << 20)  # a large ledger has a manifest for each of its domains, of some 400 bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +101,15 @@ class State:
 
     def with_records(self, written: Mapping[str, Record]) -> State:
         """This state once the records `written` stand at their paths."""
-        files = {path: File.of(record.encode()) for path, record in written.items()}
+        encoded = {path: record.encode() for path, record in written.items()}
+        files = {path: File.of(content) for path, content in encoded.items()}
         after = replace(self, tree=self.tree.apply(files))
         after._documents.update(self._lasting())
         for path, record in written.items():
-            _RECORDS.put((Record.parse, files[path].oid), record)
+            # Each snapshot makes one, and what it stands in place of is not asked for again.
+            if isinstance(before := self.tree.get(path), File):
+                _PARSED.drop((Record.parse, before.oid))
+            _PARSED.put((Record.parse, files[path].oid), record, len(encoded[path]))
         return after
 
     @property
@@ -124,7 +138,7 @@ class State:
 
     def record(self, key_id: str) -> Record | None:
         """The certificate record of a key (spec 3.4), or None where no manifest ever held it."""
-        return self._document(Record.path_of(key_id), Record.parse, _RECORDS)
+        return self._document(Record.path_of(key_id), Record.parse)
 
     def roles(self, key_id: str) -> frozenset[str]:
         """What the key may do for its domain; nothing where it is unknown or revoked."""
@@ -173,7 +187,7 @@ class State:
         """Those of its documents that are known and that few changes touch."""
         return {path: self._documents[path] for path in _LASTING if path in self._documents}
 
-    def _document(self, path: str, parse: Callable[[bytes], T], parsed: _Parsed = _PARSED) -> T | None:
+    def _document(self, path: str, parse: Callable[[bytes], T]) -> T | None:
         if path in self._documents:
             known: T | None = self._documents[path]
             return known
@@ -183,7 +197,7 @@ class State:
             with about(path):
                 if entry.mode != 0o100644:
                     raise Malformed("document-mode", "a document has mode 100644", f"chmod 644 {path}")
-                document = parsed.get(parse, entry, self.objects)
+                document = _PARSED.get(parse, entry, self.objects)
         self._documents[path] = document
         return document
 

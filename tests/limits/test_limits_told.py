@@ -26,7 +26,8 @@ NO_BOUND = {
     *("MAX_SECONDS", "LONGEST_SECONDS", "MAX_INTEGER", "LARGEST_NUMBER", "SALT_LIMIT"),  # how far the format counts
     *("FORMAT", "REGULAR", "EXECUTABLE", "DIRECTORY", "INTERRUPTED"),  # numbers that are names
     *("ID256", "LONGER", "KINDS"),  # what a format of git fixes
-    *("FIRST_WAIT", "LONGEST_WAIT", "STALE_SECONDS", "KEEP_EVERY", "HELD_BYTES", "LOOSE"),  # when something is done
+    *("FIRST_WAIT", "LONGEST_WAIT", "STALE_SECONDS", "KEEP_EVERY"),  # when something is done
+    *("HELD_BYTES", "LOOSE", "LARGE"),  # how what we make is written
 }
 """The public whole numbers of the program that bound nothing of what comes from elsewhere."""
 

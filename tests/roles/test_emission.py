@@ -16,6 +16,7 @@ from world import World, accepted
 
 from gitledger.errors import Failed, Fork, Refused
 from gitledger.objects import packing
+from gitledger.objects.store import Store
 from gitledger.roles import witness
 from gitledger.roles.journal import Journal
 from gitledger.rules.advance import advance, genesis
@@ -269,22 +270,21 @@ def test_a_hundred_snapshots_in_one_push(world: World) -> None:
 def test_what_comes_in_several_packs_is_all_there_and_what_breaks_off_between_two_leaves_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "LOOSE", 2)
-    monkeypatch.setattr(packing, "HELD_BYTES", 2000)
+    monkeypatch.setattr(packing, "HELD_BYTES", 1500)
     for number in range(3):
         world.propose(world.alice, {f"domains/alice/{number}": b"x\n"}, topic=f"t{number}", base=0)
     objects = world.host / "objects"
     before = sorted(objects.rglob("*"))
-    flush, flushed = packing.Packing.flush, []
+    write_pack, written = Store.write_pack, []
 
-    def breaks_off(held: packing.Packing) -> None:
-        if len(flushed) == 2:
+    def breaks_off(store: Store, pack: bytes) -> None:
+        if len(written) == 2:
             raise _Crash
-        flushed.append(held)
-        flush(held)
+        written.append(pack)
+        write_pack(store, pack)
 
     with monkeypatch.context() as patch:
-        patch.setattr(packing.Packing, "flush", breaks_off)
+        patch.setattr(Store, "write_pack", breaks_off)
         with pytest.raises(_Crash):
             world.emit()
     assert sorted(objects.rglob("*")) == before
