@@ -478,9 +478,9 @@ def _verify_all(place: Place, named: str | None, jobs: int | None, progress: Pro
 
 def tags_must_agree(place: Place, path: ascent.Path, end: int) -> None:
     """The tags below `end` are those that `path`, the verified line, gives. Raises Unsound (`tag-differs`)."""
-    tags = place.store.refs("refs/tags/")
+    tags, _ = place.tagged(end - 1)
     for number in range(end):
-        if tags.get(place.tag(number)) != path[number]:
+        if tags[number] != path[number]:
             raise Unsound(
                 "tag-differs",
                 f"{place.tag(number)} is not {path[number]}, which is verified as {place.name}@{number}",

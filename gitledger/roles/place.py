@@ -36,7 +36,6 @@ CARRIED = f"{INCOMING}carried/"
 ROTATIONS = "refs/rotations/"
 QUEUES = ("refs/proposals/", "refs/endorsements/", "refs/refusals/", ROTATIONS)
 
-_ID: Final = 20
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 
 AHEAD_SECONDS: Final = 86_400
@@ -62,6 +61,20 @@ class Verified(msgspec.Struct, frozen=True):
 
     oid: str
     hash: str
+
+
+class _Ids:
+    """Object ids by number, 20 bytes each; empty where there is none."""
+
+    def __init__(self, count: int) -> None:
+        self._ids = bytearray(20 * count)
+
+    def __getitem__(self, number: int) -> str:
+        found = self._ids[20 * number : 20 * (number + 1)]
+        return found.hex() if any(found) else ""
+
+    def __setitem__(self, number: int, oid: str) -> None:
+        self._ids[20 * number : 20 * (number + 1)] = bytes.fromhex(oid)
 
 
 @dataclass(frozen=True)
@@ -213,16 +226,15 @@ class Place:
         head = self.store.resolve(self.branch)
         if tags == "newest" and head == self.store.resolve(self.tag(snapshot.number)) == snapshot.oid:
             return
-        present, above = self._tagged(snapshot.number)
+        present, above = self.tagged(snapshot.number)
         missing: list[tuple[str, str | None, str | None]] = []
         for number in range(snapshot.number, -1, -1):
             row = snapshot.state.line.row(self.store, number)
-            found = present[number * _ID : (number + 1) * _ID]
-            right = found.hex() == row.snapshot
-            if right and tags == "newest":
+            found = present[number]
+            if found == row.snapshot and tags == "newest":
                 break
-            if not any(found) or (not right and tags != "missing"):
-                new = not any(found) and self.role == "host"  # there, who comes second tries again
+            if not found or (found != row.snapshot and tags != "missing"):
+                new = not found and self.role == "host"  # there, who comes second tries again
                 missing.append((self.tag(number), row.snapshot, ABSENT if new else None))
         missing.reverse()  # oldest first: whatever a crash leaves undone is above what is done
         missing += [(ref, None, oid) for ref, oid in above.items()]
@@ -231,17 +243,17 @@ class Place:
         if missing:
             self.store.update(missing)
 
-    def _tagged(self, newest: int) -> tuple[bytearray, dict[str, str]]:
-        """What the tags of snapshots up to `newest` name, 20 bytes each, zeros for none; and the tags of later ones.
+    def tagged(self, newest: int) -> tuple[_Ids, dict[str, str]]:
+        """What the tags of snapshots up to `newest` name, by number; and the tags of later ones.
 
         Only a clone that adopted a shorter side has such.
         """
-        present, above = bytearray(_ID * (newest + 1)), {}
+        present, above = _Ids(newest + 1), {}
         for ref, oid in self.store.each_ref("refs/tags/"):
             named = ref.removeprefix(f"refs/tags/{self.name}@")
             number = int(named) if _NUMBER.fullmatch(named) else -1
             if 0 <= number <= newest:
-                present[number * _ID : (number + 1) * _ID] = bytes.fromhex(oid)
+                present[number] = oid
             elif number > newest and self.role == "clone":
                 above[ref] = oid
         return present, above
