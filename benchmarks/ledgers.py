@@ -47,6 +47,7 @@ class Key:
 
     name: str
     private: Ed25519PrivateKey = field(init=False, repr=False, compare=False)
+    certificate = None
 
     def __post_init__(self) -> None:
         seed = sha256(f"gitledger benchmark {self.name}".encode()).digest()
@@ -59,6 +60,12 @@ class Key:
 
     def sign(self, message: bytes, namespace: str) -> bytes:
         return sshsig.sign(self.private, message, namespace)
+
+    def sign_raw(self, message: bytes) -> bytes:
+        return self.private.sign(message)
+
+    def private_file(self) -> None:
+        return None
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Refused(LedgerError):
 
 
 class Wanting(Refused):
-    """A proposal that lacks nothing but endorsements: it waits (spec 9, Order)."""
+    """A proposal that lacks nothing but endorsements or releases: it waits (spec 9, 13)."""
 
 
 class Unsound(LedgerError):

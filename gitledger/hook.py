@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Final
 
-    from gitledger.roles.gate import Accepted, Endorsed, Queued, Rotating, Update
+    from gitledger.roles.gate import Accepted, Queued, Rotating, Supported, Update
     from gitledger.rules.proposal import Proposal
 
 _WIDTH: Final = 72
@@ -148,14 +148,14 @@ def _pushed() -> list[Pushed]:
 
 
 def _accepted(accepted: Accepted) -> Iterable[str]:
-    from gitledger.roles.gate import Advanced, Endorsed, Queued, Rotating
+    from gitledger.roles.gate import Advanced, Queued, Rotating, Supported
 
     if isinstance(accepted, Advanced):
         return [f"{_range(accepted.first, accepted.last)} accepted"]
     if isinstance(accepted, Queued):
         return _queued(accepted)
-    if isinstance(accepted, Endorsed):
-        return _endorsed(accepted)
+    if isinstance(accepted, Supported):
+        return _supported(accepted)
     if isinstance(accepted, Rotating):
         return _rotating(accepted)
     return _wrapped(f"{_shown(accepted.proposal)} is {accepted.refusal.verb}: {accepted.ref}")
@@ -188,9 +188,13 @@ def _outlook(queued: Queued) -> str:
     return f"but what waits before it goes first, and then {which} would be refused: {held.error}"
 
 
-def _endorsed(endorsed: Endorsed) -> Iterator[str]:
-    yield from _wrapped(f"{endorsed.endorsement.domain} endorses {_shown(endorsed.proposal)}")
-    verdict = endorsed.verdict
+def _supported(supported: Supported) -> Iterator[str]:
+    from gitledger.rules.release import Release
+
+    by = supported.support
+    said = f"{by.name} releases" if isinstance(by, Release) else f"{by.domain} endorses"
+    yield from _wrapped(f"{said} {_shown(supported.proposal)}")
+    verdict = supported.verdict
     if verdict is not None and verdict.transition is not None:
         name = verdict.transition.after.snapshot_name
         yield from _wrapped(f"it waits for the witness: as things stand it becomes {name}", "  ")

@@ -22,15 +22,16 @@ from functools import cached_property
 from pathlib import Path
 
 from gitledger.documents.certificate import Record
+from gitledger.documents.manifest import Manifest
 from gitledger.documents.rotation import Rotation
 from gitledger.errors import Malformed, Refused
 from gitledger.objects.codec import Commit, Tag, digest
 from gitledger.objects.store import Store
 from gitledger.objects.trees import Tree
 from gitledger.roles.place import Place, silent
-from gitledger.rules import succession
+from gitledger.rules import endorsement, release, succession
 from gitledger.rules.entry import Entry
-from gitledger.rules.state import manifest_domain
+from gitledger.rules.state import manifest_domain, manifest_path
 from gitledger.signing import sshsig
 
 _RECORDS = "ledger/certificates/"
@@ -184,8 +185,22 @@ class Snapshot:
         """The domains whose endorsements of the proposal, or of the rotation, it carries, sorted. Raises Unsound."""
         if self._entry.rotation:
             return self._entry.endorsed
-        keys = (sshsig.parse(Tag.parse(tag).signature).key.key_id for tag in self._commit.mergetags)
+        keys = self._signers(endorsement.VERB)
         return tuple(Record.parse(self.read(Record.path_of(key_id))).domain_id for key_id in keys)
+
+    @cached_property
+    def releasers(self) -> tuple[str, ...]:
+        """The names of the keys by which the proposer's domain released it, sorted (spec 13). Raises Unsound."""
+        keys = self._signers(release.VERB)
+        if not keys or self.proposer is None:
+            return ()
+        manifest = Manifest.parse(self._before.read(manifest_path(self.proposer)) or b"")
+        return tuple(entry.name for key_id in keys if (entry := manifest.key(key_id)) is not None)
+
+    def _signers(self, verb: str) -> tuple[str, ...]:
+        """The key ids that signed the tags `<verb>/…` it carries, in their order."""
+        tags = [Tag.parse(tag) for tag in self._commit.mergetags]
+        return tuple(sshsig.parse(tag.signature).key.key_id for tag in tags if tag.name.startswith(f"{verb}/"))
 
     @property
     def rotation(self) -> str | None:
@@ -249,11 +264,7 @@ class Snapshot:
 
         Certificate records, which the rules write at every snapshot, are left out. Raises Unsound.
         """
-        before = Tree.empty(self._store)
-        if self._commit.parents:
-            parent = Commit.parse(self._store.read(self._commit.parents[0], "commit"))
-            before = Tree.load(self._store, parent.tree, like=self._tree)
-        return tuple(path for path in before.changes_to(self._tree) if not path.startswith(_RECORDS))
+        return tuple(path for path in self._before.changes_to(self._tree) if not path.startswith(_RECORDS))
 
     def read(self, path: str) -> bytes:
         """The bytes of the file at `path`, such as `domains/alice/domain.yaml`.
@@ -268,6 +279,14 @@ class Snapshot:
     def files(self, prefix: str = "") -> Iterator[str]:
         """The path of every file at or below `prefix` (empty: all), sorted by directory. Raises Unsound."""
         return (path for path, _ in self._tree.files(prefix))
+
+    @cached_property
+    def _before(self) -> Tree:
+        """The tree of the snapshot before; that of genesis is empty."""
+        if not self._commit.parents:
+            return Tree.empty(self._store)
+        parent = Commit.parse(self._store.read(self._commit.parents[0], "commit"))
+        return Tree.load(self._store, parent.tree, like=self._tree)
 
     @cached_property
     def _tree(self) -> Tree:

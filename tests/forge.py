@@ -27,6 +27,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 START = 1_795_170_000
+FAR = 4_000_000_000
+"""In the year 2096: a host's hooks go by the clock of the machine that runs them, and by no test's."""
 ATTRIBUTES = b"* -text\n"
 GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493
 
@@ -155,11 +157,45 @@ def sshsig(
     return armour(content, width) + after
 
 
+CERTIFICATE = b"ssh-ed25519-cert-v01@openssh.com"
+
+
+def certificate(
+    key: Key,
+    by: Key,
+    principals: Sequence[str],
+    *,
+    serial: int = 7,
+    kind: int = 1,
+    after: int = 0,
+    before: int = FAR,
+    critical: Sequence[str] = (),
+    identity: str = "rescue-1",
+    named: Key | None = None,
+) -> bytes:
+    """The blob of an OpenSSH certificate of `key`, as `ssh-keygen -s by` makes it; each critical option has no data.
+
+    `named` is another key that is said to have signed it.
+    """
+    names = b"".join(ssh_string(one.encode()) for one in principals)
+    options = b"".join(ssh_string(one.encode()) + ssh_string(b"") for one in critical)
+    body = ssh_string(CERTIFICATE) + ssh_string(bytes(32)) + ssh_string(private(key).public_key().public_bytes_raw())
+    body += serial.to_bytes(8, "big") + kind.to_bytes(4, "big") + ssh_string(identity.encode()) + ssh_string(names)
+    body += after.to_bytes(8, "big") + before.to_bytes(8, "big") + ssh_string(options) + ssh_string(b"") * 2
+    body += ssh_string(blob(named or by))
+    return body + ssh_string(ssh_string(b"ssh-ed25519") + ssh_string(private(by).sign(body)))
+
+
 def signer(content: bytes) -> bytes:
-    """The blob of the public key that the (first) signature in a commit or tag names."""
+    """The blob of the public key that made the (first) signature in a commit or tag; a certificate's plain key."""
     text = content.partition(b"-----BEGIN SSH SIGNATURE-----\n")[2].partition(b"-----END")[0]
     raw = base64.b64decode(text)[len(b"SSHSIG") + 4 :]
-    return raw[4 : 4 + int.from_bytes(raw[:4], "big")]
+    public = raw[4 : 4 + int.from_bytes(raw[:4], "big")]
+    if public[4:].startswith(CERTIFICATE):
+        at = 4 + len(CERTIFICATE)
+        at += 4 + int.from_bytes(public[at : at + 4], "big")
+        return ssh_string(b"ssh-ed25519") + public[at : at + 36]
+    return public
 
 
 def _fingerprint(public: bytes) -> str:
@@ -362,6 +398,11 @@ def endorsement(repo: Path, proposal: str, key: Key, *, hash: str | None = None,
     return _verdict(repo, proposal, key, "endorse", f"Endorses: {hash or hash_of(repo, proposal)}\n", **options)
 
 
+def release(repo: Path, proposal: str, key: Key, *, hash: str | None = None, **options: Any) -> str:
+    """A release of a proposal by a publisher's key; as `endorsement`."""
+    return _verdict(repo, proposal, key, "release", f"Releases: {hash or hash_of(repo, proposal)}\n", **options)
+
+
 def refusal(repo: Path, proposal: str, key: Key, *, at: str, reason: str, **options: Any) -> str:
     """A refusal by the witness, at a snapshot name, for a reason (rule and sentence)."""
     lines = f"Refuses: {hash_of(repo, proposal)}\nAt: {at}\nReason: {reason}\n"
@@ -447,15 +488,18 @@ def policy_file(
 
 @dataclass(frozen=True)
 class Entry:
-    """One key in a manifest. `proof` is armour."""
+    """One key in a manifest. `proof` is armour; `certifies` are roles that it hands out."""
 
     name: str
     key: Key
     roles: Sequence[str] = ("root", "publisher")
     proof: bytes = b""
+    certifies: Sequence[str] = ()
 
     def render(self) -> str:
         text = f"  - name: {self.name}\n    key: {line(self.key)}\n    roles: [{', '.join(self.roles)}]\n"
+        if self.certifies:
+            text += f"    certifies: [{', '.join(self.certifies)}]\n"
         if self.proof:
             text += "    proof: |\n" + "".join(f"      {one}\n" for one in self.proof.decode().splitlines())
         return text
@@ -688,6 +732,10 @@ def next_files(repo: Path, previous: str, proposal: str) -> Files:
         if re.fullmatch(r"domains/[^/]+/domain\.yaml", path) and before.get(path) != after.get(path):
             records |= _entered_and_left(repo, path, before, after)
     own = record_path(signer(read_object(repo, proposal)))
+    domain = said(repo, proposal, "Ledger-Domain")
+    if own not in before and own not in records and domain:  # a node's first work
+        line_ = "ssh-ed25519 " + base64.b64encode(signer(read_object(repo, proposal))).decode()
+        records[own] = json.loads(record_file(line_, domain))
     if own in records or own in before:
         mine = records.get(own) or _record(repo, before, own)
         mine["salts"] = sorted([*mine["salts"], salt_of(repo, previous, proposal)])[-32:]

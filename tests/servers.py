@@ -49,6 +49,7 @@ _PACKAGES: Final = {
     "git-daemon": "git",
     "git-shell": "git",
     "systemd-analyze": "systemd",
+    "bwrap": "bubblewrap",
 }
 _SECONDS: Final = 20
 

@@ -84,6 +84,7 @@ app = Group(
         "proposals": "proposer:proposals",
         "withdraw": "proposer:withdraw",
         "endorse": "authority:endorse",
+        "release": "publisher:release",
         "policy": "authority:policy",
         "rotate": "rotation:rotate",
         "rotations": "rotation:rotations",
@@ -92,6 +93,9 @@ app = Group(
         "adopt": "foreign:adopt",
         "doctor": "doctor:doctor",
         "collect": "collect:collect",
+        "whoami": "whoami:whoami",
+        "attestations": "attestations:attestations",
+        "trace": "attestations:trace",
         "domain": Group(
             "domain",
             "Who you are: the domain and its keys.",
@@ -102,6 +106,7 @@ app = Group(
                 "revoke-key": "domain:revoke_key",
                 "show": "domain:show",
                 "prove": "domain:prove",
+                "export": "export:export",
             },
         ),
         "hooks": Group(
@@ -127,6 +132,25 @@ app = Group(
             "The ledger in a file, where no network goes.",
             _begin_group,
             {"out": "carry:out", "in": "carry:take", "inspect": "carry:inspect"},
+        ),
+        "certify": Group(
+            "certify",
+            "What your domain states, signed and for anybody to check.",
+            _begin_group,
+            {
+                "snapshot": "certify:snapshot",
+                "path": "certify:path",
+                "audit": "certify:audit",
+                "add": "certify:add",
+                "run": "execution:run",
+                "replay": "execution:replay",
+            },
+        ),
+        "node": Group(
+            "node",
+            "Machines that act for a domain for a while.",
+            _begin_group,
+            {"grant": "node:grant", "list": "node:listed", "revoke": "node:revoke"},
         ),
         "mirror": Group(
             "mirror",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 from gitledger.cli import output, rotation
 from gitledger.cli.commands import Argument, Option
+from gitledger.cli.matter import show_matter
 from gitledger.cli.options import REMOTE, At, Json, Key, key_at_hand, place_here, signer_for, waiting
 from gitledger.cli.proposer import say_sent
 from gitledger.cli.rotation import Besides
@@ -13,13 +14,9 @@ from gitledger.errors import Refused
 
 if TYPE_CHECKING:
     from gitledger.documents.policy import Policy
-    from gitledger.roles.authority import Matter
     from gitledger.roles.place import Place
     from gitledger.rules.proposal import Proposal
     from gitledger.rules.rotations import Drafted
-
-# No program, filter or colour of anybody's configuration stands between a change and whoever endorses it.
-_DIFF: Final = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--stat=78", "--patch")
 
 
 def endorse(
@@ -42,7 +39,7 @@ def endorse(
     The endorsement of a proposal is a signed tag, that of a rotation a signature over its H. On a terminal it asks
     before it signs.
     """
-    from gitledger.roles import authority
+    from gitledger.roles import authority, supporting
     from gitledger.rules.rotations import Drafted
 
     place = place_here()
@@ -51,9 +48,9 @@ def endorse(
     if isinstance(found, Drafted):
         rotation.endorse(place, signer, found, besides=besides or (), ask=not yes)
         return
-    matter = authority.look(place, found)
-    domain = authority.must_be_elector(place, signer, matter)
-    _show(place, matter)
+    matter = supporting.look(place, found)
+    domain = authority.must_be_elector(signer, matter)
+    show_matter(place, matter)
     if output.interactive() and not yes:
         output.confirm(f"Endorse it as {domain}?")
     sent = authority.endorse(place, signer, matter, remote=REMOTE)
@@ -167,44 +164,3 @@ def _who(who: tuple[str, str], width: int, mine: str | None) -> tuple[output.Par
     domain, key_id = who
     yours = ((" (yours)", output.GOOD),) if key_id == mine else ()
     return (f"{domain.ljust(width)}  ", (key_id, output.DIM), *yours)
-
-
-def _show(place: Place, matter: Matter) -> None:
-    from gitledger.cli.changes import described
-
-    one = matter.proposal
-    first, _, body = one.commit.message.partition("\n")
-    output.say((first, output.HEAD))
-    output.fields(
-        [
-            ("proposed by", (f"{matter.transition.who.domain}  ", (one.key.key_id, output.DIM))),
-            ("date", output.when(one.seconds)),
-            ("proposal", one.oid),
-            ("", (one.hash,)),
-            ("endorsed by", ", ".join(each.domain for each in matter.endorsements) or "nobody yet"),
-            *(
-                ("" if number else "still needs", f"{lack} of {', '.join(among)}, for {demand.why}")
-                for number, (demand, lack, among) in enumerate(matter.missing)
-            ),
-        ]
-    )
-    if body.strip():
-        output.say()
-        output.verbatim("\n".join(f"    {line}" for line in body.strip().split("\n")))
-    means = list(described(matter.transition.changes, place.store))
-    if means:
-        output.heading("What it means")
-        for sentence in means:
-            output.say(f"- {sentence}", indent=2)
-    output.heading("The change")
-    diff = place.store.git(*_DIFF, one.base, one.oid, "--").stdout.decode(errors="replace")
-    output.verbatim(diff.rstrip("\n"), _style)
-    output.say()
-
-
-def _style(line: str) -> str:
-    if line.startswith(("diff ", "index ", "--- ", "+++ ", "new file", "deleted file")):
-        return output.HEAD
-    if line.startswith("@@"):
-        return output.COMMAND
-    return {"+": output.GOOD, "-": output.BAD}.get(line[:1], "")

@@ -109,7 +109,8 @@ def inspect(file: File, as_json: Json = False, at: At = None) -> None:
     Nothing of it is verified by that. What is damaged makes the exit status 1; what builds on something else does not.
 
     --json: ledger_id, from {place, role, snapshot}, since (each null where the file says nothing), builds_on,
-    snapshots {from, to} or null, proposals [{ref, summaries}], endorsements, rotations, refusals, others [ref], unread.
+    snapshots {from, to} or null, proposals [{ref, summaries}], releases, endorsements, rotations, refusals, others
+    [ref], unread.
     """
     from gitledger.roles import carrier
 
@@ -158,6 +159,7 @@ def _show_inspected(file: Path, found: Inspected) -> None:
         said = "; ".join(summaries)
         rows.append(("proposal", f"{ref.removeprefix('refs/proposals/')}{f'  {said}' if said else ''}"))
     for label, refs in (
+        ("release", found.releases),
         ("endorsement", found.endorsements),
         ("rotation", found.rotations),
         ("refusal", found.refusals),
@@ -176,6 +178,7 @@ def _counted(refs: Iterable[str]) -> list[str]:
     rotations = len({parts[2] for parts in listed if parts[1] == "rotations"})
     kinds = (
         (named.count("proposals"), "proposal"),
+        (named.count("releases"), "release"),
         (named.count("endorsements"), "endorsement"),
         (rotations, "rotation"),
         (named.count("refusals"), "refusal"),
@@ -207,6 +210,7 @@ def _inspected_json(found: Inspected) -> dict[str, object]:
         "builds_on": list(found.builds_on),
         "snapshots": found.snapshots and dict(zip(("from", "to"), found.snapshots, strict=True)),
         "proposals": [{"ref": ref, "summaries": list(said)} for ref, said in found.proposals.items()],
+        "releases": list(found.releases),
         "endorsements": list(found.endorsements),
         "rotations": list(found.rotations),
         "refusals": list(found.refusals),

@@ -75,11 +75,14 @@ def _policy(old: Policy, new: Policy) -> Iterator[str]:
 
 
 def _authorities(old: Policy, new: Policy) -> Iterator[str]:
-    before, after = ({(one.domain_id, one.pubkey_id) for one in policy.authorities} for policy in (old, new))
-    for domain, key_id in sorted(after - before):
-        yield f"{domain} becomes an authority with {key_id}"
-    for domain, key_id in sorted(before - after):
-        yield f"{domain} is no authority any more with {key_id}"
+    before, after = ({one.domain_id: one.pubkey_id for one in policy.authorities} for policy in (old, new))
+    for domain, key_id in sorted(after.items()):
+        if domain not in before:
+            yield f"{domain} becomes an authority with {key_id}"
+        elif before[domain] != key_id:
+            yield f"{domain} is an authority with {key_id} from now on, and no more with {before[domain]}"
+    for domain in sorted(before.keys() - after.keys()):
+        yield f"{domain} is no authority any more with {before[domain]}"
     was, becomes = (f"{policy.threshold} of {len(policy.authorities)}" for policy in (old, new))
     if was != becomes:
         yield f"the quorum was {was} and becomes {becomes}"

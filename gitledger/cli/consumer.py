@@ -234,8 +234,8 @@ def show(snapshot: Named, as_json: Json = False, at: At = None) -> None:
     It ends with the commands by which stock git shows the same.
 
     --json: snapshot, number, oid, hash, time, summary, message, proposer, proposal {oid, hash}, command {id, key_id,
-    salt}, endorsers, rotation {artifact, path, and as of `rotations`} or null, rekeyed, witness {domain, key_id},
-    previous, content, changed.
+    salt}, releasers, endorsers, rotation {artifact, path, and as of `rotations`} or null, rekeyed, witness {domain,
+    key_id}, previous, content, changed.
     """
     from gitledger.cli import report
     from gitledger.ledger import Ledger

@@ -23,6 +23,8 @@ from gitledger.cli.options import (
 from gitledger.errors import LedgerError, Refused, Usage, about
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gitledger.documents.manifest import Manifest, ManifestKey
     from gitledger.documents.manifest import Role as RoleName
     from gitledger.roles.place import Place
@@ -48,7 +50,7 @@ def new(
     if place.verified.state.manifest(domain) is not None:
         raise Refused("domain-taken", f"the domain {domain} is registered already", f"gitledger domain show {domain}")
     manifest = role.found_domain(domain, signer.key)
-    _bring(place, manifest, f"Register {domain}", key, propose=propose, new=True)
+    bring(place, manifest, f"Register {domain}", key, propose=propose, new=True)
 
 
 def add_key(
@@ -57,6 +59,10 @@ def add_key(
     role: Annotated[
         list[str] | None,
         Option("--role", metavar="ROLE", help="root, publisher, producer, executor or auditor; may be repeated."),
+    ] = None,
+    certifies: Annotated[
+        str | None,
+        Option("--certifies", metavar="ROLES", help="What it may hand out to nodes: executor,publisher, for example."),
     ] = None,
     proof: Annotated[
         Path | None,
@@ -75,14 +81,15 @@ def add_key(
 
     place = place_here()
     given, (name, pubkey) = _arguments(named, "NAME", "PUBKEY")
-    domain = _domain(place, given, key)
-    roles = _roles(role or [])
+    domain = domain_of(place, given, key)
+    roles = roles_of(role or [])
+    hands_out = roles_of(certifies.split(",")) if certifies is not None else ()
     entering = public_key(pubkey)
     consent = text_of(proof.expanduser()) if proof else _proven(place, domain, pubkey)
     with about(manifest_path(domain)):
-        manifest = role_of.with_key(_manifest(place, domain), name, entering, roles, consent)
+        manifest = role_of.with_key(checked_out(place, domain), name, entering, roles, consent, certifies=hands_out)
         manifest.keys[-1].verify_proof(place.anchor, domain)
-    _bring(place, manifest, f"Give {domain} the key {name}", key, propose=propose)
+    bring(place, manifest, f"Give {domain} the key {name}", key, propose=propose)
 
 
 def revoke_key(
@@ -99,9 +106,12 @@ def revoke_key(
 
     place = place_here()
     given, (name,) = _arguments(named, "NAME")
-    domain = _domain(place, given, key)
-    manifest = role.without_key(_manifest(place, domain), name)
-    _bring(place, manifest, f"Revoke {domain}'s key {name}", key, propose=propose)
+    domain = domain_of(place, given, key)
+    before = checked_out(place, domain)
+    manifest = role.without_key(before, name)
+    bring(place, manifest, f"Revoke {domain}'s key {name}", key, propose=propose)
+    left = {each.name for each in manifest.keys}
+    _warn_of_rules(place, domain, {each.name for each in before.keys} - left)
 
 
 def show(domain: Named = None, key: Key = None, as_json: Json = False, at: At = None) -> None:
@@ -109,12 +119,13 @@ def show(domain: Named = None, key: Key = None, as_json: Json = False, at: At = 
 
     As the newest verified snapshot has them, with their roles; without DOMAIN and without a key, of all domains.
 
-    --json: snapshot, domains [{domain, witness, authority, keys [{name, key, key_id, roles}]}].
+    --json: snapshot, domains [{domain, witness, authority, keys [{name, key, key_id, roles, certifies}],
+    revoked_serials}].
     """
     place = place_here()
     state = place.verified.state
-    wanted = (domain,) if domain else _own(place, key_at_hand(place, key)) or state.domains()
-    manifests = [_registered(state, each) for each in wanted]
+    wanted = (domain,) if domain else own(place, key_at_hand(place, key)) or state.domains()
+    manifests = [registered(state, each) for each in wanted]
     if as_json:
         domains = [_manifest_json(state, manifest) for manifest in manifests]
         output.as_json({"snapshot": state.snapshot_name, "domains": domains})
@@ -133,12 +144,10 @@ def prove(domain: Named = None, key: Key = None, at: At = None) -> None:
     from gitledger.roles import proposer as role
 
     place = place_here()
-    sys.stdout.write(role.prove(place, signer_for(place, key), _domain(place, domain, key)))
+    sys.stdout.write(role.prove(place, signer_for(place, key), domain_of(place, domain, key)))
 
 
-def _bring(
-    place: Place, manifest: Manifest, message: str, key: str | None, *, propose: bool, new: bool = False
-) -> None:
+def bring(place: Place, manifest: Manifest, message: str, key: str | None, *, propose: bool, new: bool = False) -> None:
     """Stage the manifest, or propose it; where it can't be proposed, the checkout is as it was.
 
     `new` says that the checkout must not have one yet.
@@ -160,6 +169,21 @@ def _bring(
     proposer.say_proposed(done)
 
 
+def _warn_of_rules(place: Place, domain: str, names: set[str]) -> None:
+    """Say which rules of publishing name keys that go: what such a rule matches may wait for ever."""
+    from gitledger.rules.state import publish_path
+
+    rules = place.verified.state.publishing(domain)
+    for rule in rules.rules if rules else ():
+        for name in sorted(names.intersection(rule.keys or ())):
+            left = len(rule.keys or ()) - 1
+            waits = ", so that what it matches would wait for ever" if left < rule.approvals else ""
+            output.say(
+                ("But ", output.WAITS), f"{publish_path(domain)} names {name} in its rule for {rule.match}{waits}."
+            )
+            output.command(f"name another key there, or take the rule out, then: git add {publish_path(domain)}")
+
+
 def _arguments(named: list[str], *names: str) -> tuple[str | None, list[str]]:
     """The domain, None where it was left out, and the other arguments."""
     if len(named) not in (len(names), len(names) + 1):
@@ -168,22 +192,24 @@ def _arguments(named: list[str], *names: str) -> tuple[str | None, list[str]]:
     return (None, named) if len(named) == len(names) else (named[0], named[1:])
 
 
-def _domain(place: Place, given: str | None, key: str | None) -> str:
+def domain_of(place: Place, given: str | None, key: str | None) -> str:
     """The domain that was named, or the one that the key belongs to."""
     if given is not None:
         return given
-    own = _own(place, key_at_hand(place, key))
-    if not own:
+    held = own(place, key_at_hand(place, key))
+    if not held:
         raise Usage("which-domain", "your key belongs to no domain here, so the domain must be named", "as in: alice")
-    return own[0]
+    return held[0]
 
 
-def _own(place: Place, key_id: str | None) -> tuple[str, ...]:
+def own(place: Place, key_id: str | None) -> tuple[str, ...]:
+    """The domain of that key; none where it is no key here."""
     record = place.verified.state.record(key_id) if key_id else None
     return (record.domain_id,) if record else ()
 
 
-def _registered(state: State, domain: str) -> Manifest:
+def registered(state: State, domain: str) -> Manifest:
+    """The manifest of `domain`. Raises Refused (`no-such-domain`)."""
     manifest = state.manifest(domain)
     if manifest is None:
         raise Refused(
@@ -192,7 +218,7 @@ def _registered(state: State, domain: str) -> Manifest:
     return manifest
 
 
-def _manifest(place: Place, domain: str) -> Manifest:
+def checked_out(place: Place, domain: str) -> Manifest:
     """The manifest as it stands in the checkout, edits that wait there included."""
     from gitledger.documents.manifest import Manifest
     from gitledger.rules.state import manifest_path
@@ -211,7 +237,8 @@ def _manifest(place: Place, domain: str) -> Manifest:
         return Manifest.parse(file.read_bytes())
 
 
-def _roles(named: list[str]) -> tuple[RoleName, ...]:
+def roles_of(named: Sequence[str]) -> tuple[RoleName, ...]:
+    """The roles that were named, at least one, in the order of spec 3.2. Raises Usage."""
     from gitledger.documents.manifest import Role
 
     known: tuple[RoleName, ...] = get_args(Role)
@@ -248,6 +275,8 @@ def _print_manifest(state: State, manifest: Manifest) -> None:
     widths = (max(len(key.name) for key in manifest.keys), len(manifest.keys[0].key_id))
     for key in manifest.keys:
         _print_key(key, widths)
+    if manifest.revoked_serials:
+        output.say(f"revoked serials: {', '.join(map(str, manifest.revoked_serials))}", indent=2)
 
 
 def _print_key(key: ManifestKey, widths: tuple[int, int]) -> None:
@@ -257,6 +286,8 @@ def _print_key(key: ManifestKey, widths: tuple[int, int]) -> None:
     else:
         output.columns([key.name, roles], widths=widths[:1], indent=2)
         output.say((key.key_id, output.DIM), indent=4)
+    if key.certifies:
+        output.say(f"certifies {', '.join(key.certifies)}", indent=4)
 
 
 def _marks(state: State, domain: str) -> dict[str, bool]:
@@ -264,5 +295,9 @@ def _marks(state: State, domain: str) -> dict[str, bool]:
 
 
 def _manifest_json(state: State, manifest: Manifest) -> dict[str, object]:
-    keys = [{"name": k.name, "key": k.key, "key_id": k.key_id, "roles": list(k.roles)} for k in manifest.keys]
-    return {"domain": manifest.domain_id, **_marks(state, manifest.domain_id), "keys": keys}
+    keys = [
+        {"name": k.name, "key": k.key, "key_id": k.key_id, "roles": list(k.roles), "certifies": list(k.certifies)}
+        for k in manifest.keys
+    ]
+    marks = _marks(state, manifest.domain_id)
+    return {"domain": manifest.domain_id, **marks, "keys": keys, "revoked_serials": list(manifest.revoked_serials)}

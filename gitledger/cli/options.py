@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 from gitledger.cli import output
 from gitledger.cli.commands import Argument, Option
-from gitledger.errors import Failed, Usage, about
+from gitledger.errors import Failed, Usage, about, cannot_write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,17 +67,21 @@ def place_here() -> Place:
     return place
 
 
-def signer_for(place: Place | None, key: str | None) -> Signer:
-    """Who signs: `key` where one is named, else as git finds it for `place`. Raises Failed (`no-key`) and others."""
+def signer_for(place: Place | None, key: str | None, *, take_certificate: bool = False) -> Signer:
+    """Who signs: `key` where one is named, else as git finds it for `place`. Raises Failed (`no-key`) and others.
+
+    With `take_certificate` it may be a certificate, as for a proposal.
+    """
     from gitledger.signing import signers
 
-    return signers.find(place.store.git_dir if place else None, key, ask=output.passphrase())
+    git_dir = place.store.git_dir if place else None
+    return signers.find(git_dir, key, ask=output.passphrase(), take_certificate=take_certificate)
 
 
 def key_at_hand(place: Place, key: str | None) -> str | None:
     """The key id of who asks; None where no key was named and git knows none."""
     try:
-        return signer_for(place, key).key.key_id
+        return signer_for(place, key, take_certificate=True).key.key_id
     except Failed:
         if key is not None:
             raise
@@ -110,6 +114,28 @@ def bytes_of(path: Path) -> bytes:
             return file.read((1 << 20) + 1)
     except OSError as error:
         raise Failed("file-unreadable", f"{path}: {error.strerror}", f"ls -l {path}") from None
+
+
+def must_be_new(file: Path) -> None:
+    """Raise Usage (`file-taken`) where there is something at the path that a person named for a file."""
+    if os.path.lexists(file.expanduser()):
+        raise Usage("file-taken", f"there is a file {file} already", "name another file")
+
+
+def write_new(file: Path, content: bytes) -> None:
+    """Write the new file that a person named, whole or not at all. Raises Usage (`file-taken`), Failed."""
+    must_be_new(file)
+    path = file.expanduser()
+    try:
+        with path.open("xb") as written:
+            try:
+                written.write(content)
+                written.flush()
+            except BaseException:
+                path.unlink()
+                raise
+    except OSError as error:
+        raise cannot_write(file, path.parent, error) from None
 
 
 def keys_by_domain(named: list[str], option: str) -> dict[str, PublicKey]:

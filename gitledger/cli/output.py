@@ -20,7 +20,7 @@ from functools import cache, cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, TextIO
 
-from gitledger.errors import LedgerError, Refused
+from gitledger.errors import Failed, LedgerError, Refused
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -190,16 +190,41 @@ def answer(question: str) -> str:
 
 
 def passphrase() -> Callable[[str], str] | None:
-    """How a passphrase is asked for: hidden, on a terminal; None where there is none."""
-    if not interactive():
+    """How a passphrase is asked for: hidden, on a terminal, or by `SSH_ASKPASS` as OpenSSH does; else None."""
+    program = _askpass()
+    if program is None and not interactive():
         return None
 
     def ask(prompt: str) -> str:
         from getpass import getpass
 
-        return getpass(plain(prompt), stream=sys.stderr)
+        return _asked(program, prompt) if program else getpass(plain(prompt), stream=sys.stderr)
 
     return ask
+
+
+def _askpass() -> str | None:
+    """The program that OpenSSH would ask by (ssh(1), SSH_ASKPASS_REQUIRE), None where it would not."""
+    program, require = os.environ.get("SSH_ASKPASS"), os.environ.get("SSH_ASKPASS_REQUIRE")
+    window = bool(os.environ.get("DISPLAY")) and require != "never"
+    if require == "force" or (window and (require == "prefer" or not interactive())):
+        return program or None
+    return None
+
+
+def _asked(program: str, prompt: str) -> str:
+    """What a program that was asked for a passphrase prints, up to the end of its line."""
+    import shlex
+    import subprocess
+
+    mend = f"see what it prints: {shlex.quote(program)} Passphrase"
+    try:
+        told = subprocess.run([program, plain(prompt)], stdout=subprocess.PIPE, check=False)
+    except OSError as error:
+        raise Failed("no-passphrase", f"SSH_ASKPASS, {program}, can't be run: {error.strerror}", mend) from None
+    if told.returncode:
+        raise Failed("no-passphrase", f"SSH_ASKPASS, {program}, ended with status {told.returncode}", mend)
+    return os.fsdecode(told.stdout.partition(b"\n")[0].rstrip(b"\r"))
 
 
 # Long work

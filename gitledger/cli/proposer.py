@@ -56,7 +56,8 @@ def propose(
     place = place_here()
     permit = _permit(reorder)
     text = "\n\n".join(message)
-    done = make(place, signer_for(place, key), text, topic=topic, permit=permit, salt=salt, push=not no_push)
+    signer = signer_for(place, key, take_certificate=True)
+    done = make(place, signer, text, topic=topic, permit=permit, salt=salt, push=not no_push)
     if as_json:
         changed = [{"path": path, "change": word} for path, word in _changes(done)]
         output.as_json(
@@ -81,14 +82,17 @@ def proposals(as_json: Json = False, at: At = None) -> None:
     In the order of the witness; in a clone, as it was last fetched.
 
     --json: ledger, fetched (or null), proposals [{oid, ref, summary, standing: ready | waits | refused | withdrawn,
-    needs: nothing | endorsements | a new base | a change, snapshot, rule, reason, mend}], unreadable [{ref, reason}].
+    needs: nothing | endorsements | a release | a new base | a change, snapshot, rule,
+    reason, mend}], unreadable [{ref, reason}].
     """
+    import time
+
     from gitledger.rules import queue
 
     place = place_here()
-    state = place.verified.state
+    state, seconds = place.verified.state, place.verified.next_seconds(int(time.time()))
     read = queue.read(state, place.queue_refs())
-    found = [Standing.of(verdict, read, place.name) for verdict in queue.decide(state, read)]
+    found = [Standing.of(verdict, read, place.name) for verdict in queue.decide(state, read, seconds)]
     fetched = _fetched(place)
     if as_json:
         output.as_json(

@@ -164,7 +164,7 @@ def print_plan(plan: Plan, ledger: str, *, done: bool = False, gap: bool = True)
         )
     for title, verdicts in (
         (f"{will}numbered".capitalize(), plan.ready),
-        ("Waits for endorsements", plan.waiting),
+        (_waits_for(plan.waiting), plan.waiting),
         (f"{will}refused".capitalize(), plan.refused),
     ):
         if verdicts:
@@ -175,6 +175,11 @@ def print_plan(plan: Plan, ledger: str, *, done: bool = False, gap: bool = True)
         output.heading("Can't be read, and is left alone", gap=gap)
         for ref, error in plan.unreadable.items():
             output.say((ref.removeprefix("refs/proposals/"), output.BAD), f"  {standing.reason(error)}", indent=2)
+
+
+def _waits_for(verdicts: tuple[Verdict, ...]) -> str:
+    released = any(one.error is not None and one.error.rule == "release-missing" for one in verdicts)
+    return "Waits for releases or endorsements" if released else "Waits for endorsements"
 
 
 def plan_json(plan: Plan, ledger: str) -> dict[str, object]:
@@ -251,6 +256,8 @@ def print_snapshot(one: Snapshot) -> None:
     rows: list[output.Row] = [("date", output.when(int(one.time.timestamp())))]
     if one.proposer is not None:
         rows.append(("proposer", one.proposer))
+        if one.releasers:
+            rows.append(("released by", ", ".join(one.releasers)))
         rows.append(("endorsed by", ", ".join(one.endorsers) or "nobody: it needed none"))
     rows += _rotation_rows(one)
     rows.append(("witness", (f"{one.witness}  ", (one.witness_key, output.DIM))))
@@ -320,6 +327,7 @@ def snapshot_json(one: Snapshot) -> dict[str, object]:
         "proposer": one.proposer,
         "proposal": {"oid": one.proposal_oid, "hash": one.proposal} if one.proposal else None,
         "command": {"id": one.command_id, "key_id": one.command_key, "salt": one.salt} if one.command_id else None,
+        "releasers": list(one.releasers),
         "endorsers": list(one.endorsers),
         "rotation": seal_json(one),
         "rekeyed": one.rekeyed,

@@ -50,11 +50,11 @@ class Standing:
 
     @property
     def needs(self) -> str:
-        """What is still to be done for it: `nothing`, `endorsements`, `a new base` or `a change`."""
+        """What is still to be done for it: `nothing`, `endorsements`, `a release`, `a new base` or `a change`."""
         if self.error is None or self.word == "withdrawn":
             return "nothing"
         if isinstance(self.error, Wanting):
-            return "endorsements"
+            return "a release" if self.error.rule == "release-missing" else "endorsements"
         return "a new base" if self.error.rule in _NEW_BASE else "a change"
 
     def as_json(self) -> dict[str, object]:

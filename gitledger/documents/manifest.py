@@ -7,6 +7,10 @@ things that a publisher publishes; `auditor` verifies and never writes. A key ma
 A key enters a manifest only with its consent: it signs the proposal, or its entry holds `proof`, an SSH
 signature by it, namespace `asl.domain.key`, over `<ledger id> <domain id>` and a newline. Here `proof` must
 have the form of such a signature; which ledger it is for is known to `rules/`, which calls `verify_proof`.
+
+A key may say in `certifies` which roles it hands out to nodes by OpenSSH certificates, never `root` or `auditor`;
+`revoked_serials` are those of certificates that count no more, whichever of the domain's keys signed them
+(spec 13). Serials are from 1 to 2^63-1, as the YAML subset's integers go.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import msgspec
 from msgspec import Meta
 
 from gitledger.documents import subset
-from gitledger.documents.names import DomainId, check_domain, check_key_name, must_differ
+from gitledger.documents.names import LARGEST_NUMBER, DomainId, check_domain, check_key_name, must_differ
 from gitledger.errors import LedgerError, Refused
 from gitledger.signing import sshsig
 from gitledger.signing.keys import PublicKey
@@ -31,6 +35,10 @@ SCHEMA_LINE: Final = "# yaml-language-server: $schema=../../.git/gitledger/manif
 """The first line of a manifest: an editor finds the schema in the clone's own git directory."""
 
 Role: TypeAlias = Literal["root", "publisher", "producer", "executor", "auditor"]
+Serial: TypeAlias = Annotated[int, Meta(ge=1, le=LARGEST_NUMBER)]
+
+MAKERS: Final = frozenset[str]({"publisher", "producer", "executor"})
+"""The roles that propose below the domain's own directory (spec 7); all but a publisher wait for a release."""
 
 
 def proof_message(ledger_id: str, domain_id: str) -> bytes:
@@ -54,6 +62,13 @@ class ManifestKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             "that a publisher publishes; auditor verifies, never writes and stands alone",
         ),
     ]
+    certifies: Annotated[
+        tuple[Role, ...],
+        Meta(
+            min_length=1,
+            description="The roles that it may hand out to nodes by OpenSSH certificates; never root or auditor",
+        ),
+    ] = ()
     proof: Annotated[
         str | None,
         Meta(
@@ -67,7 +82,8 @@ class ManifestKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         with _naming(self.name):
             public = self.public
             must_differ("role-twice", "roles", self.roles)
-            if "auditor" in self.roles and len(self.roles) > 1:
+            _check_certifies(self.certifies)
+            if "auditor" in self.roles and (len(self.roles) > 1 or self.certifies):
                 raise Refused(
                     "auditor-alone",
                     "auditor stands alone: who verifies never writes",
@@ -112,11 +128,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     version: Literal["0.1"]
     domain_id: Annotated[DomainId, Meta(description="The domain, as in the path domains/<domain>/domain.yaml")]
     keys: Annotated[tuple[ManifestKey, ...], Meta(description="Its keys; at least one is root")]
+    revoked_serials: Annotated[
+        tuple[Serial, ...],
+        Meta(description="The serials of certificates, by any of its keys, that count no more"),
+    ] = ()
 
     def __post_init__(self) -> None:
         check_domain(self.domain_id)
         must_differ("key-name-twice", "keys", (key.name for key in self.keys))
         must_differ("key-twice", "keys", (key.key for key in self.keys))
+        must_differ("serial-twice", "revoked_serials", map(str, self.revoked_serials))
         if not any("root" in key.roles for key in self.keys):
             raise Refused(
                 "no-root",
@@ -129,14 +150,21 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Read a manifest from the bytes of `domain.yaml`.
 
         Raises Malformed for what has not the form, Refused for what the form allows and spec 3.2 does not:
-        `auditor-alone`, `key-name-twice`, `key-twice`, `no-root`, and what `PublicKey.parse` refuses.
+        `auditor-alone`, `certifies-root`, `key-name-twice`, `key-twice`, `no-root`, `role-twice`, `serial-twice`,
+        and what `PublicKey.parse` refuses.
         """
         return subset.convert(subset.load_yaml(data), cls)
 
     @classmethod
-    def of(cls, domain_id: str, keys: tuple[ManifestKey, ...]) -> Manifest:
-        """The manifest of `domain_id` with these keys. Raises what `parse` raises."""
-        return cls(artifact_type="asl.domain.manifest", version="0.1", domain_id=domain_id, keys=keys)
+    def of(cls, domain_id: str, keys: tuple[ManifestKey, ...], revoked_serials: tuple[int, ...] = ()) -> Manifest:
+        """The manifest of `domain_id` with these keys and revoked serials. Raises what `parse` raises."""
+        return cls(
+            artifact_type="asl.domain.manifest",
+            version="0.1",
+            domain_id=domain_id,
+            keys=keys,
+            revoked_serials=revoked_serials,
+        )
 
     def key(self, key_id: str) -> ManifestKey | None:
         """The entry of the key with this key id, None where the domain has no such key."""
@@ -162,6 +190,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ]
         for key in self.keys:
             lines += _entry_lines(key)
+        if self.revoked_serials:
+            lines.append(f"revoked_serials: [{', '.join(map(str, self.revoked_serials))}]")
         return "\n".join(lines) + "\n"
 
 
@@ -175,16 +205,27 @@ def _naming(name: str) -> Iterator[None]:
 
 
 def _entry_lines(key: ManifestKey) -> list[str]:
-    roles = f"[{', '.join(key.roles)}]"
+    said = [f"name: {key.name}", f"key: {key.key}", f"roles: [{', '.join(key.roles)}]"]
+    if key.certifies:
+        said.append(f"certifies: [{', '.join(key.certifies)}]")
     if key.proof is None:
-        return [f"  - {{name: {key.name}, key: {key.key}, roles: {roles}}}"]
+        return [f"  - {{{', '.join(said)}}}"]
     return [
-        f"  - name: {key.name}",
-        f"    key: {key.key}",
-        f"    roles: {roles}",
+        f"  - {said[0]}",
+        *(f"    {line}" for line in said[1:]),
         "    proof: |",
         *(f"      {line}" for line in key.proof.splitlines()),
     ]
+
+
+def _check_certifies(roles: tuple[Role, ...]) -> None:
+    must_differ("role-twice", "certifies", roles)
+    if "root" in roles or "auditor" in roles:
+        raise Refused(
+            "certifies-root",
+            "root and auditor are not handed out by certificate",
+            "leave them out of certifies; who is to be root or auditor gets a key of its own in the manifest",
+        )
 
 
 def _check_proof_form(proof: str, public: PublicKey) -> None:

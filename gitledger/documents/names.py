@@ -8,6 +8,7 @@ editor reads it.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from typing import Annotated, Final, NamedTuple, TypeAlias
 
@@ -29,6 +30,9 @@ _KEY_ID: Final = r"SHA256:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]"
 _DURATION: Final = r"(0|[1-9][0-9]{0,18})([dh])"
 
 _SECONDS: Final = {"d": 86400, "h": 3600}
+_UNITS: Final = (("years", 31_557_600), ("days", 86_400), ("hours", 3_600), ("minutes", 60))
+
+_ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "'": "\\'", "\\": "\\\\"}
 
 
 def _formed(pattern: str) -> msgspec.Meta:
@@ -44,6 +48,11 @@ Duration: TypeAlias = Annotated[str, _formed(_DURATION)]
 def shown(text: str) -> str:
     """A text for a message: quoted, nothing in it that a terminal obeys, and not too long."""
     return ascii(text[:80]) + ("…" if len(text) > 80 else "")
+
+
+def as_typed(words: Iterable[str]) -> str:
+    """Words of a command as bash and zsh read them, on one line: what is not printable is an escape in $'…'."""
+    return " ".join(shlex.quote(word) if word.isprintable() else _escaped(word) for word in words)
 
 
 def check_domain(text: str) -> str:
@@ -72,6 +81,12 @@ def check_digest(text: str) -> str:
     return text
 
 
+def digest_of_text(text: str) -> str | None:
+    """The digest that a person means by `text`, with `sha256:` before it or without; None where it is none."""
+    match = re.fullmatch(r"(?:sha256:)?([0-9a-f]{64})", text)
+    return match and f"sha256:{match[1]}"
+
+
 def check_key_id(text: str) -> str:
     """Return `text` if it is a key id, `SHA256:…` (spec 1). Raises Malformed (`key-id`)."""
     if re.fullmatch(_KEY_ID, text) is None:
@@ -95,6 +110,14 @@ def seconds_of(duration: str) -> int:
             "write a whole number and d or h, such as 30d or 24h",
         )
     return seconds
+
+
+def lasting(seconds: int) -> str:
+    """How long so many seconds are, for a message, in whole ones of the largest unit that gives a few: `41 days`."""
+    for unit, length in _UNITS:
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return "a second" if seconds == 1 else f"{seconds} seconds"
 
 
 class SnapshotName(NamedTuple):
@@ -127,6 +150,18 @@ def must_differ(rule: str, where: str, values: Iterable[str]) -> None:
         if value in seen:
             raise Refused(rule, f"{where} names {value} twice", "name it once")
         seen.add(value)
+
+
+def _escaped(word: str) -> str:
+    return "$'" + "".join(_ESCAPES.get(each) or (each if each.isprintable() else _code(each)) for each in word) + "'"
+
+
+def _code(character: str) -> str:
+    """A character by its number; a byte that was no UTF-8, and which Python keeps in its own way, by that byte."""
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _domain_like(text: str, rule: str, what: str, example: str) -> str:

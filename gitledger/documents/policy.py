@@ -17,13 +17,13 @@ revision is one more, that the active witness is not revoked: that is `rules/`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
-from gitledger.documents import subset
+from gitledger.documents import patterns, subset
 from gitledger.documents.names import (
     DomainId,
     Duration,
@@ -34,8 +34,7 @@ from gitledger.documents.names import (
     seconds_of,
     shown,
 )
-from gitledger.errors import Failed, LedgerError, Malformed, Refused
-from gitledger.objects.paths import check_component
+from gitledger.errors import Failed, Malformed, Refused
 
 OWN: Final = frozenset({"ledger", "domains"})
 """The first components that no path rule opens: the ledger's records, and what each domain publishes."""
@@ -103,7 +102,7 @@ class PathRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 0
 
     def __post_init__(self) -> None:
-        _check_pattern(self.match)
+        patterns.check(self.match, closed=OWN)
         for domain in self.proposers if self.proposers != "any" else ():
             if domain == "any":
                 raise Malformed("proposers-any", "`any` is not one of a list", "write proposers: any")
@@ -111,8 +110,7 @@ class PathRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def matches(self, path: str) -> bool:
         """Whether this rule speaks of `path`; never of one below `ledger/` or `domains/` (spec 3.1)."""
-        components = path.split("/")
-        return components[0] not in OWN and _matches(self.match, components)
+        return path.partition("/")[0] not in OWN and patterns.matches(self.match, path)
 
     def admits(self, domain: str) -> bool:
         """Whether a publisher of the registered domain `domain` may propose what this rule matches."""
@@ -199,6 +197,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return seconds_of(self.witness_policy.grace_period)
 
     @property
+    def certificate_grace_seconds(self) -> int:
+        """How many seconds after its end a certificate's work may still be accepted (spec 13)."""
+        return seconds_of(self.limits.certificate_grace)
+
+    @property
     def revoked(self) -> tuple[str, ...]:
         """Key ids that may never be witness (again)."""
         return self.witness_policy.revoked
@@ -232,58 +235,3 @@ def fill(template: str, authorities: Sequence[Authority], threshold: int) -> str
     text = re.sub(r"\A# yaml-language-server: .*", SCHEMA_LINE, text)
     Policy.parse(text.encode())
     return text
-
-
-def _check_pattern(pattern: str) -> None:
-    """Each component must be able to name something (spec 3, Entries), once its wildcards are a letter.
-
-    The letter is q, which composes with no mark and is in no name that is forbidden.
-    """
-    for place, component in enumerate(pattern.split("/")):
-        if place == 0 and component in OWN:
-            raise Malformed(
-                "match-pattern",
-                f"the rule for {shown(pattern)} would open {component}/, whose rights are fixed",
-                "open another directory: the first component of match is not ledger or domains",
-            )
-        try:
-            check_component(component.replace("*", "q").replace("?", "q").encode(), root=place == 0)
-        except LedgerError as error:
-            raise Malformed(
-                "match-pattern",
-                f"the rule for {shown(pattern)} could match no path: {error.what}",
-                "write match as paths are, with / between components and none at either end: standards/**",
-            ) from None
-
-
-def _matches(pattern: str, components: Sequence[str]) -> bool:
-    parts = pattern.split("/")
-    if parts[-1] == "**":
-        parts.append("*")  # at the end, at least one
-    return _glob(parts, components, "**", lambda part, name: _glob(part, name, "*", _is_character))
-
-
-def _is_character(wanted: str, character: str) -> bool:
-    return wanted in ("?", character)
-
-
-def _glob(pattern: Sequence[str], items: Sequence[str], star: str, same: Callable[[str, str], bool]) -> bool:
-    """Whether `items` are in `pattern`, in which `star` stands for any run of items.
-
-    Only the last star met is ever widened, which is enough and takes no more than length times length steps,
-    however the pattern and the path were chosen.
-    """
-    at = item = 0
-    last, widened = -1, 0
-    while item < len(items):
-        if at < len(pattern) and pattern[at] == star:
-            last, widened = at, item
-            at += 1
-        elif at < len(pattern) and same(pattern[at], items[item]):
-            at, item = at + 1, item + 1
-        elif last >= 0:
-            widened += 1
-            at, item = last + 1, widened
-        else:
-            return False
-    return all(part == star for part in pattern[at:])

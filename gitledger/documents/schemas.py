@@ -1,8 +1,8 @@
-"""The JSON Schemas of what people write, policy and manifest, generated from the types that read it.
+"""The JSON Schemas of what people write, generated from the types that read it: policy, manifest, rules of publishing.
 
 They are for editors, which complete and check while someone types; what is valid is decided by `parse`. They
 stand in `templates/` and, written there when a clone is made, in a clone's git directory, where the first
-line of each document points (`policy.SCHEMA_LINE`, `manifest.SCHEMA_LINE`): no network is needed. After a
+line of each document points (`SCHEMA_LINE` in `policy`, `manifest`, `publish`): no network is needed. After a
 change of the types:
 
     python -m gitledger.documents.schemas templates
@@ -19,15 +19,19 @@ import msgspec
 
 from gitledger.documents.manifest import Manifest
 from gitledger.documents.policy import Policy
+from gitledger.documents.publish import Publish
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schemas() -> dict[str, str]:
-    """The text of each schema by the name of its file, `policy.schema.json` and `manifest.schema.json`."""
+    """The text of each schema by the name of its file: `policy.schema.json`, `manifest.…` and `publish.…`."""
     return {
         "policy.schema.json": _schema(Policy, "The Common policy artifact: ledger/policy.yaml"),
         "manifest.schema.json": _schema(Manifest, "A domain manifest: domains/<domain>/domain.yaml"),
+        "publish.schema.json": _schema(
+            Publish, "Who publishes where in a domain: domains/<domain>/policies/publish.yaml"
+        ),
     }
 
 

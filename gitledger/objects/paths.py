@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 from gitledger.errors import Malformed, Refused
@@ -76,6 +78,23 @@ def check_path(path: str) -> None:
         )
     for depth, component in enumerate(raw.split(b"/")):
         check_component(component, root=depth == 0)
+
+
+def check_together(paths: Iterable[str]) -> None:
+    """Check that one tree can hold a file at each of these paths, which keep the rules each (spec 3, Entries).
+
+    Raises Refused (`names-alike`, `file-directory-conflict`).
+    """
+    # In this order all below one directory follow one another, under whatever spelling.
+    ordered = sorted((fold(path).split("/"), path.split("/")) for path in set(paths))
+    for (one, path), (other, beside) in pairwise(ordered):
+        shared = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
+        named = f"{_shown('/'.join(path))} and {_shown('/'.join(beside))}"
+        if path[:shared] != beside[:shared]:
+            raise Refused("names-alike", f"{named} are one name on some systems", "give one of them another name")
+        if shared == len(one):
+            mend = "give one of them another name"
+            raise Refused("file-directory-conflict", f"of {named}, the first is a file and a directory at once", mend)
 
 
 def _decode(raw: bytes) -> str:

@@ -1,9 +1,10 @@
 """The carrier: a file on a stick that holds what the other side lacks, in both directions (spec 12).
 
 `out` writes one, `take` takes one in, `inspect` tells what is in one. What goes into it is of spec 2: the branch with
-its snapshots, proposals, endorsements, refusals, rotations; and one record by which the other side learns what we
-have. Whatever it says is checked as if it had been pushed or fetched, by the same code: a host takes it by pushes to
-itself, through its hooks, each thing on its own; a clone climbs from what is verified, and keeps the queue apart.
+its snapshots, proposals, releases, endorsements, refusals, rotations; and one record by which the other side learns
+what we have. Whatever it says is checked as if it had been pushed or fetched, by the same code: a host takes it by
+pushes to itself, through its hooks, each thing on its own; a clone climbs from what is verified, and keeps the queue
+apart.
 """
 
 from __future__ import annotations
@@ -112,6 +113,7 @@ class Inspected:
     builds_on: tuple[str, ...]
     snapshots: tuple[str, str] | None
     proposals: Mapping[str, tuple[str, ...]]
+    releases: tuple[str, ...]
     endorsements: tuple[str, ...]
     rotations: tuple[str, ...]
     refusals: tuple[str, ...]
@@ -295,7 +297,7 @@ def _inspected(header: bundles.Header, carried: Carried | None, unread: LedgerEr
         unread = error
     snapshots = None
     proposals: dict[str, tuple[str, ...]] = {}
-    below: dict[str, list[str]] = {one: [] for one in ("endorsements", "rotations", "refusals", "")}
+    below: dict[str, list[str]] = {one: [] for one in ("releases", "endorsements", "rotations", "refusals", "")}
     for ref, oid in header.refs.items():
         _, kind, *_ = (*ref.split("/"), "")
         span = names.span(oid) if kind == "heads" else None
@@ -310,6 +312,7 @@ def _inspected(header: bundles.Header, carried: Carried | None, unread: LedgerEr
         tuple(_first_word(comment) or oid for oid, comment in header.builds_on.items()),
         snapshots,
         proposals,
+        tuple(below["releases"]),
         tuple(below["endorsements"]),
         tuple(below["rotations"]),
         tuple(below["refusals"]),

@@ -374,14 +374,15 @@ def _signed(view: Place, oid: str) -> str:
     if not commit.signature.startswith(_SSH):
         return NOT_SIGNED
     try:
-        signature = sshsig.parse(commit.signature)
+        signature = sshsig.parse(commit.signature, take_certificate=True)
     except LedgerError:
         return NOT_SIGNED
     try:
         sshsig.verify(signature, commit.payload, NAMESPACE)
     except LedgerError:
         return FORGED
-    return NO_DOMAIN if view.verified.state.record(signature.key.key_id) is None else ""
+    keys = (signature.key, *((signature.certificate.signer,) if signature.certificate else ()))  # a node's first work
+    return "" if any(view.verified.state.record(key.key_id) for key in keys) else NO_DOMAIN
 
 
 @dataclass(slots=True)

@@ -334,14 +334,21 @@ def allowed_signers(snapshot: Snapshot) -> str:
     """The allowed-signers file of a snapshot: every key of its records, by domain, for ssh-keygen and git.
 
     Revoked keys stay, as `<domain>/revoked`, which is no domain id: what they signed while they held goes on to show
-    a good signature by name in `git log --show-signature`. It grants nothing; `verify` decides what is valid.
+    a good signature by name in `git log --show-signature`. A node's shows its roles, as the key that certifies them has
+    them in this snapshot; what it signs without its certificate is `<domain>/node`'s, which is none either. It grants
+    nothing, and knows no serials; `verify` decides what is valid.
     """
     state = snapshot.state
     lines = [f"# {state.name}: keys by domain"]
     for _, file in state.tree.files("ledger/certificates"):
         record = Record.parse(file.content(state.objects))
-        who = record.domain_id if record.status == "active" else f"{record.domain_id}/revoked"
+        manifest = state.manifest(record.domain_id)
+        entry = manifest.key(record.public.key_id) if manifest else None
+        who = record.domain_id if entry else f"{record.domain_id}/{'node' if record.status == 'active' else 'revoked'}"
         lines.append(f'{who} namespaces="git,asl.*" {record.certificate}')
+        if entry and entry.certifies:
+            roles = ",".join(f"{role}@{record.domain_id}" for role in entry.certifies)
+            lines.append(f'{roles} cert-authority,namespaces="git" {record.certificate}')
     return "\n".join((lines[0], *sorted(lines[1:]))) + "\n"
 
 

@@ -29,7 +29,7 @@ from gitledger.errors import LedgerError, Unsound
 from gitledger.exchange import layout, remotes
 from gitledger.exchange.remotes import REFS_LIMIT
 from gitledger.objects.store import STALE_SECONDS, Store, find
-from gitledger.roles import ascent, consumer, foreign, hold, host, mirrors, notes, unreadable
+from gitledger.roles import ascent, consumer, foreign, granting, hold, host, mirrors, notes, unreadable, whoami
 from gitledger.roles.journal import Journal
 from gitledger.roles.machine import Finding, clock, error_of, fine, key, look, note, programs, room, wrong
 from gitledger.roles.memory import Memory
@@ -38,6 +38,7 @@ from gitledger.rules import rotations
 from gitledger.rules.advance import genesis
 from gitledger.signing import signers
 from gitledger.signing.signers import Ask
+from gitledger.signing.sshcert import Certificate
 
 FSCK_SECONDS: Final = 60
 """How long `git fsck` may take where nobody asked for everything."""
@@ -251,9 +252,12 @@ def _key(git_dir: Path | None, place: Place | None, asked: Asked) -> Iterator[Fi
 
     def signer() -> signers.Signer:
         nonlocal who
-        one = signers.find(git_dir, asked.key, ask=asked.ask)
+        one = signers.find(git_dir, asked.key, ask=asked.ask, take_certificate=True)
         record = place.verified.state.record(one.key.key_id) if place else None
-        if record is not None:
+        if place is not None and one.certificate is not None:
+            who = f", with the certificate {one.certificate.identity} of {', '.join(one.certificate.principals)}"
+            found.extend(_certified(place, one.certificate, asked.now))
+        elif record is not None:
             who = f", of {record.domain_id}"
             if record.status != "active":
                 said = f"the key {one.key.key_id} is revoked"
@@ -268,6 +272,16 @@ def _key(git_dir: Path | None, place: Place | None, asked: Asked) -> Iterator[Fi
     if git_dir is not None and (domain := _domain(git_dir)) is not None:
         for said, name, values in layout.unmet(git_dir, layout.proposer_config(domain)):
             yield note("key", f"you propose for {domain}, and {said}", f"git config {name} {shlex.quote(values[-1])}")
+
+
+def _certified(place: Place, certificate: Certificate, now: int) -> Iterator[Finding]:
+    """What keeps a proposal from counting that is signed with the certificate now."""
+    grants = whoami.grants(place.verified.state, certificate, now)
+    if not any(one.error is None for one in grants):
+        for one in grants:
+            if one.error is not None:
+                said = f"a proposal that is signed with this certificate is refused: {one.error.what}"
+                yield wrong("key", said, one.error.mend)
 
 
 def _setup(place: Place) -> Iterator[Finding]:
@@ -471,6 +485,7 @@ def _notes(place: Place) -> Iterator[Finding]:
     """Whether what is remembered beside the refs can be read; who reads the others has said so already."""
     if place.role == "host":
         mirrors.listed(place)  # raises with its own mend where it can't be read
+    granting.remembered(place)  # and so does this
     said: dict[Path, object] = {place.directory / one.name: one.read(place.directory) for one in notes.DERIVED}
     for path in sorted(place.directory.glob(_OF_A_MIRROR)):
         said[path] = notes.read_note(path, mirrors.Reached)

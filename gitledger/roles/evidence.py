@@ -48,7 +48,7 @@ DIRECTORY: Final = "evidence"
 LARGEST: Final = 64 << 20
 """How many bytes an evidence file has at most."""
 
-MOST_OBJECTS: Final = 20_000
+MOST_OBJECTS: Final = 65_536
 """How many objects an evidence file has at most."""
 
 LARGEST_MISCONDUCT: Final = 16 << 20

@@ -5,8 +5,9 @@ spec 2 and stand where the pusher thinks it does; then the snapshots are decided
 against the state after them, in the queue as it would be. One refusal refuses the whole push. Nothing is written here:
 what is read may be in a quarantine.
 
-Four things are the host's alone, no part of validity: how much may wait, who may replace what, that a snapshot is not
-dated more than a day ahead of the host's clock, and what holds the branch (`hold.py`).
+Five things are the host's alone, no part of validity: how much may wait, who may replace what, that a snapshot is not
+dated more than a day ahead of the host's clock, that the grace of a node's work is not over by it, and what holds the
+branch (`hold.py`).
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from gitledger.objects.codec import Commit, Tag
 from gitledger.objects.store import ABSENT, Store
 from gitledger.roles import hold
 from gitledger.roles.place import AHEAD_SECONDS, Place
-from gitledger.rules import endorsement, proposal, queue, refusal, rotations, succession
+from gitledger.rules import endorsement, proposal, queue, refusal, release, rotations, succession
 from gitledger.rules.advance import advance
 from gitledger.rules.endorsement import Endorsement
 from gitledger.rules.entry import Entry
 from gitledger.rules.proposal import Proposal
-from gitledger.rules.queue import ENDORSEMENT_REF, PROPOSAL_REF, REFUSAL_REF, Queue, Verdict
+from gitledger.rules.queue import PROPOSAL_REF, REFUSAL_REF, SUPPORT_REF, Queue, Verdict
 from gitledger.rules.refusal import Refusal
+from gitledger.rules.release import Release
 from gitledger.rules.rotations import Drafted, Rotations
 from gitledger.rules.state import Snapshot, State
 from gitledger.rules.transition import Transition, apply
@@ -41,6 +43,7 @@ TABLE: Final = (
     ("refs/heads/<name of the ledger>", "snapshots, by the witness"),
     ("refs/proposals/<domain>/<topic>", "a proposal, or a line of them"),
     ("refs/endorsements/<proposal oid>/<domain>", "a signed tag by an authority"),
+    ("refs/releases/<proposal oid>/<key name>", "a signed tag by a publisher of the domain"),
     ("refs/refusals/<proposal oid>", "a signed tag by the witness or a withdrawer"),
     ("refs/rotations/<H>/draft", "a rotation artifact without endorsements"),
     ("refs/rotations/<H>/<domain>", "an authority's signature over H"),
@@ -91,12 +94,12 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
-class Endorsed:
-    """An endorsement of `proposal` was accepted; `verdict` is what would become of it now (None: it is decided)."""
+class Supported:
+    """A tag that supports `proposal` was accepted; `verdict` is what would become of it now (None: it is decided)."""
 
     ref: str
     proposal: Proposal
-    endorsement: Endorsement
+    support: Release | Endorsement
     verdict: Verdict | None
 
 
@@ -120,7 +123,7 @@ class Rotating:
     until: int
 
 
-Accepted = Advanced | Queued | Endorsed | Receipted | Rotating
+Accepted = Advanced | Queued | Supported | Receipted | Rotating
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,7 @@ def decide(place: Place, updates: Sequence[Update], now: int, waiting: Mapping[s
     push.each(snapshots, lambda update: push.advance(update, trusted))
     if not push.refused:
         push.rotate(push.newest or trusted)
-        push.enter((push.newest or trusted).state)
+        push.enter(push.newest or trusted)
     return push.decision()
 
 
@@ -168,9 +171,10 @@ class _Push:
         self.updates = updates
         self.refused: list[tuple[str, LedgerError]] = []
         self.accepted: list[Accepted] = []
-        self.endorsed: list[tuple[str, Proposal, Endorsement]] = []
+        self.supported: list[tuple[str, Proposal, Release | Endorsement]] = []
         self.newest: Snapshot | None = None
         self.state: State
+        self.seconds: int  # what the next snapshots would be dated
         self.waiting: Queue
         self.proposals: Mapping[str, Proposal]
 
@@ -226,18 +230,19 @@ class _Push:
                 until = hold.until(self.place, one, self.now) if one.complete else 0
                 self.accepted.append(Rotating(one, until if until > self.now else 0))
 
-    def enter(self, state: State) -> None:
-        """What goes to the queue, against `state`."""
+    def enter(self, newest: Snapshot) -> None:
+        """What goes to the queue, against `newest`."""
         updates = [update for update in self.updates if queue.is_ref(update.ref)]
         if not updates:
             return
         pushed = {form: [each for each in updates if form.fullmatch(each.ref)] for form in queue.REFS}
         proposals = pushed[PROPOSAL_REF]
-        self.state = state
+        self.state = state = newest.state
+        self.seconds = newest.next_seconds(self.now)
         self.waiting = queue.read(state, {**self.present, **{update.ref: update.new for update in proposals}})
         self.proposals = self.waiting.proposals
         self.each(proposals, self.propose)
-        self.each(pushed[ENDORSEMENT_REF], self.endorse)
+        self.each(pushed[SUPPORT_REF], self.support)
         self.each(pushed[REFUSAL_REF], self.settle)
         if not self.refused:
             after = {**self.present, **{update.ref: update.new for update in updates}}
@@ -261,6 +266,8 @@ class _Push:
         self.must_be_once(update)
         for transition in self.transitions(line):
             _must_be_of(transition, domain, update)
+            with about(f"commit {transition.proposal.oid[:12]} ({transition.proposal.summary})"):
+                transition.must_be_in_time(self.seconds)
         if self.state.manifest(domain) is None:
             _must_be_root(line[-1], transition.after, domain)
         if update.old != ABSENT:
@@ -310,6 +317,8 @@ class _Push:
     def must_replace(self, update: Update, line: Sequence[Proposal], domain: str) -> None:
         """A ref is replaced by a later tip of the same domain; before it is registered, by the same key.
 
+        What a root key signed is replaced by one: it may be what takes a stolen publisher's key out.
+
         Of one second is a tip that goes on from what is there: else of two versions of a second anybody could bring the
         first one back.
         """
@@ -322,10 +331,18 @@ class _Push:
                 mend = f"git push origin {tip.oid}:{other}   (another topic: what is there is dated in the future)"
             when = "later than" if tip.seconds < seconds else "in the same second as"
             raise Refused("replaces-newer", f"what is on {update.ref} was committed {when} {tip.oid[:12]}", mend)
-        if self.state.manifest(domain) is None and proposal.read(self.store, update.old).key != tip.key:
+        replaced = proposal.read(self.store, update.old).key
+        if self.state.manifest(domain) is None and replaced != tip.key:
             raise Refused(
                 "replaces-another-key",
                 f"{domain} is not registered, and {update.ref} was made with another key, which alone may replace it",
+                f"choose another topic: git push origin {tip.oid}:refs/proposals/{domain}/<topic>",
+            )
+        roots = self.state.holders(domain, "root")
+        if replaced.key_id in roots and tip.key.key_id not in roots:
+            raise Refused(
+                "replaces-root",
+                f"a root key of {domain} signed what is on {update.ref}, and a root key alone replaces it",
                 f"choose another topic: git push origin {tip.oid}:refs/proposals/{domain}/<topic>",
             )
 
@@ -365,28 +382,34 @@ class _Push:
         self.must_be_undecided(one)
         return one
 
-    def endorse(self, update: Update) -> None:
-        """An endorsement of a proposal that waits, by the domain that the ref names (spec 6)."""
-        _, _, oid, domain = update.ref.split("/")
+    def support(self, update: Update) -> None:
+        """A release or an endorsement of a proposal that waits, by whom the ref names (spec 6, 13)."""
+        _, kind, oid, by = update.ref.split("/")
         one = self.waiting_proposal(oid)
         _must_be_a(self.store, update, "tag")
-        *before, transition = self.transitions(self.up_to(one))
-        policy = (before[-1].after if before else self.state).policy
         content = self.store.read(update.new, "tag")
-        found = endorsement.read(content, one, endorsement.who(transition.demands, policy))
-        if found.domain != domain:
+        *before, transition = self.transitions(self.up_to(one))
+        found: Release | Endorsement
+        if kind == "releases":
+            found = release.read(content, one, transition.releasers)
+            verb, rule, whose = "release", "release-key", found.name
+        else:
+            policy = (before[-1].after if before else self.state).policy
+            found = endorsement.read(content, one, endorsement.who(transition.demands, policy))
+            verb, rule, whose = "endorse", "endorsement-domain", found.domain
+        if whose != by:
             raise Refused(
-                "endorsement-domain",
-                f"the key is {found.domain}'s, the ref names {domain}",
-                f"git push origin {update.new}:refs/endorsements/{oid}/{found.domain}",
+                rule,
+                f"the key is {whose}'s, the ref names {by}",
+                f"git push origin {update.new}:refs/{kind}/{oid}/{whose}",
             )
         if update.old != ABSENT and _tagged(content) < _tagged(self.store.read(update.old, "tag")):
             raise Refused(
                 "replaces-newer",
-                f"the endorsement on {update.ref} was made later than this one",
-                f"gitledger proposals   (the later one counts)\ngitledger endorse {oid[:12]}   (makes one anew)",
+                f"what is on {update.ref} was made later than this",
+                f"gitledger proposals   (the later one counts)\ngitledger {verb} {oid[:12]}   (makes one anew)",
             )
-        self.endorsed.append((update.ref, one, found))
+        self.supported.append((update.ref, one, found))
 
     def up_to(self, one: Proposal) -> tuple[Proposal, ...]:
         """The line that `one` stands in, up to itself."""
@@ -403,9 +426,10 @@ class _Push:
 
     def outlook(self, proposals: Sequence[Update], after: Queue) -> None:
         """Play the order of the witness over the whole queue, to say where what was pushed stands (spec 9)."""
-        if not proposals and not self.endorsed:
+        if not proposals and not self.supported:
             return
-        verdicts = [each for each in queue.decide(self.state, after) if each.proposal.oid not in after.decided]
+        decided = queue.decide(self.state, after, self.seconds)
+        verdicts = [each for each in decided if each.proposal.oid not in after.decided]
         places = {verdict.proposal.oid: place for place, verdict in enumerate(verdicts)}
         for update in proposals:
             line = after.lines[update.ref]
@@ -421,9 +445,9 @@ class _Push:
                     witness=self.state.witness.domain_id,
                 )
             )
-        for ref, one, found in self.endorsed:
+        for ref, one, found in self.supported:
             verdict = verdicts[places[one.oid]] if one.oid in places else None
-            self.accepted.append(Endorsed(ref, one, found, verdict))
+            self.accepted.append(Supported(ref, one, found, verdict))
 
 
 def _must_rotate(update: Update, newest: Snapshot, refs: Mapping[str, str], found: Rotations) -> None:
@@ -525,11 +549,13 @@ def proposal_ref(store: Store, state: State, update: Update) -> str:
     """Where the commit that was pushed to another ref would be proposed, as far as it tells."""
     topic = _TOPIC_JUNK.sub("", update.ref.rpartition("/")[2].lower())[:100]
     try:
-        record = state.record(proposal.read(store, update.new).key.key_id)
+        one = proposal.read(store, update.new)
+        record = state.record(one.key.key_id)
+        domain = record.domain_id if record else one.domain if one.certificate else ""
     except LedgerError:
-        record = None
-    ref = f"refs/proposals/{record.domain_id if record else '<domain>'}/{topic or 'change'}"
-    return ref if record is None or PROPOSAL_REF.fullmatch(ref) else f"refs/proposals/{record.domain_id}/change"
+        domain = ""
+    ref = f"refs/proposals/{domain or '<domain>'}/{topic or 'change'}"
+    return ref if not domain or PROPOSAL_REF.fullmatch(ref) else f"refs/proposals/{domain}/change"
 
 
 def _descent(store: Store, trusted: Snapshot, tip: str) -> list[str]:

@@ -162,7 +162,7 @@ def key(find: Callable[[], Signer], *, named: bool, sign: bool, expected: bool) 
         return
     trial = b"gitledger doctor: this signature means nothing\n"
     try:
-        sshsig.verify(sshsig.parse(signer.sign(trial, NAMESPACE)), trial, NAMESPACE)
+        sshsig.verify(sshsig.parse(signer.sign(trial, NAMESPACE), take_certificate=True), trial, NAMESPACE)
     except LedgerError as error:
         yield (note if error.rule == "passphrase-wanted" else wrong)("key", error.what, error.mend)
         return

@@ -2,7 +2,7 @@
 
 `must_read` is for what decides something: where that is damaged, somebody has to know. A `Note` can be found out or
 drawn up again, so that a damaged one is as none; `DERIVED` are all of them in the directory `gitledger` but for those
-of mirrors (`mirrors.py`), and the doctor names those that are damaged.
+of mirrors (`mirrors.py`) and of nodes (`granting.py`), and the doctor names those that are damaged.
 """
 
 from __future__ import annotations

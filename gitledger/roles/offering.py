@@ -10,7 +10,7 @@ from gitledger.errors import Failed, Refused
 from gitledger.exchange import remotes
 from gitledger.objects.store import Store
 from gitledger.rules import queue, rotations
-from gitledger.rules.queue import ENDORSEMENT_REF, PROPOSAL_REF, REFUSAL_REF
+from gitledger.rules.queue import PROPOSAL_REF, REFUSAL_REF, SUPPORT_REF
 
 Outcome = Literal["taken", "there", "refused", "left", "replaced"]
 
@@ -32,13 +32,13 @@ class Item:
 
 
 def groups(meant: Mapping[str, str], waiting: queue.Queue) -> Iterator[Mapping[str, str]]:
-    """What is offered together: a line with its endorsements, a draft with its signatures; then each other alone."""
+    """What is offered together: a line with what supports it, a draft with its signatures; then each other alone."""
     left = dict(meant)
     drafts = [ref for ref in meant if rotations.DRAFT_REF.fullmatch(ref)]
     signatures = _by_what([ref for ref in meant if rotations.is_ref(ref) and not rotations.DRAFT_REF.fullmatch(ref)])
-    endorsements = _by_what([ref for ref in meant if ENDORSEMENT_REF.fullmatch(ref)])
+    supports = _by_what([ref for ref in meant if SUPPORT_REF.fullmatch(ref)])
     for ref in [one for one in meant if PROPOSAL_REF.fullmatch(one)]:
-        theirs = [one for proposal in waiting.lines.get(ref, ()) for one in endorsements.pop(proposal.oid, ())]
+        theirs = [one for proposal in waiting.lines.get(ref, ()) for one in supports.pop(proposal.oid, ())]
         yield {one: left.pop(one) for one in (ref, *theirs)}
     for draft in drafts:
         yield {one: left.pop(one) for one in (draft, *signatures.pop(draft.split("/")[2], ()))}

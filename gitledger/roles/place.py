@@ -34,7 +34,7 @@ CARRIED = f"{INCOMING}carried/"
 """Where a clone keeps what was carried in, and what was signed here while the host could not be reached (spec 12)."""
 
 ROTATIONS = "refs/rotations/"
-QUEUES = ("refs/proposals/", "refs/endorsements/", "refs/refusals/", ROTATIONS)
+QUEUES = ("refs/proposals/", "refs/endorsements/", "refs/releases/", "refs/refusals/", ROTATIONS)
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 
@@ -277,7 +277,7 @@ class Place:
         self.store.update([(CARRIED + ref.removeprefix("refs/"), None, oid) for ref, oid in refs.items()])
 
     def queue_refs(self, remote: str = "origin", queues: tuple[str, ...] = QUEUES) -> Mapping[str, str]:
-        """What waits in `queues`, as the host names it: proposals, endorsements, refusals, rotations.
+        """What waits in `queues`, as the host names it: proposals, releases, endorsements, refusals, rotations.
 
         Its own; in a clone what came from `remote`, and what was carried in or kept here.
         """
@@ -300,8 +300,8 @@ class Place:
     def merged(self, refs: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
         """Both; of a ref that both have, the proposal that was committed last, and else what the `others` have.
 
-        It is how a host lets proposals be replaced (spec 4). Of two endorsements of one thing by one domain, either
-        will do.
+        It is how a host lets proposals be replaced (spec 4). Of two endorsements of one thing by one domain, or two
+        releases by one key, either will do.
         """
         found = {**refs, **others}
         for ref in refs.keys() & others.keys():

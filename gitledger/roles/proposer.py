@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from gitledger.errors import Failed, Refused, Usage
 from gitledger.exchange import remotes
 from gitledger.objects.codec import Ident, compose_commit, paragraphs, sign_commit
 from gitledger.objects.trees import Tree
+from gitledger.roles.acting import domain_of
 from gitledger.roles.place import Place
 from gitledger.roles.sending import Sent, send
 from gitledger.rules import queue, refusal
@@ -66,7 +67,8 @@ def propose(
     base = _head(place)
     tree = _staged(place, base)
     content = Tree.load(store, tree, like=state.tree).digest
-    text = _with_trailers(message, content, permit, salt)
+    domain = domain_of(state, signer) if signer.certificate else ""
+    text = _with_trailers(message, content, permit, salt, domain)
     author, committer = ident(place, "AUTHOR", signer), ident(place, "COMMITTER", signer)
     payload = compose_commit(tree=tree, parents=(base,), author=author, committer=committer, mergetags=(), message=text)
     oid = store.write("commit", sign_commit(payload, signer.sign(payload, NAMESPACE)))
@@ -111,10 +113,21 @@ def found_domain(domain: str, key: PublicKey, name: str = "root") -> Manifest:
     return Manifest.of(domain, (ManifestKey(name=name, key=key.text, roles=("root", "publisher")),))
 
 
-def with_key(manifest: Manifest, name: str, key: PublicKey, roles: tuple[Role, ...], proof: str | None) -> Manifest:
-    """The manifest with one more key. `proof` is its consent, armour, where it does not sign the proposal."""
-    entry = ManifestKey(name=name, key=key.text, roles=roles, proof=proof)
-    return Manifest.of(manifest.domain_id, (*manifest.keys, entry))
+def with_key(
+    manifest: Manifest,
+    name: str,
+    key: PublicKey,
+    roles: tuple[Role, ...],
+    proof: str | None,
+    *,
+    certifies: tuple[Role, ...] = (),
+) -> Manifest:
+    """The manifest with one more key, which hands out the roles `certifies` by certificate (spec 13).
+
+    `proof` is its consent, armour, where it does not sign the proposal.
+    """
+    entry = ManifestKey(name=name, key=key.text, roles=roles, certifies=certifies, proof=proof)
+    return Manifest.of(manifest.domain_id, (*manifest.keys, entry), manifest.revoked_serials)
 
 
 def without_key(manifest: Manifest, name: str) -> Manifest:
@@ -124,7 +137,14 @@ def without_key(manifest: Manifest, name: str) -> Manifest:
         raise Refused(
             "no-such-key", f"{manifest.domain_id} has no key {name}", f"gitledger domain show {manifest.domain_id}"
         )
-    return Manifest.of(manifest.domain_id, kept)
+    return Manifest.of(manifest.domain_id, kept, manifest.revoked_serials)
+
+
+def without_serial(manifest: Manifest, serial: int) -> Manifest:
+    """The manifest that revokes the certificates of this serial (spec 13). Raises Refused where it does already."""
+    if serial in manifest.revoked_serials:
+        raise Refused("certificate-revoked", f"{manifest.domain_id} revokes the serial {serial} already")
+    return Manifest.of(manifest.domain_id, manifest.keys, (*manifest.revoked_serials, serial))
 
 
 def prove(place: Place, signer: Signer, domain: str) -> str:
@@ -161,23 +181,28 @@ def restored(place: Place, path: str) -> Iterator[Path]:
     Raises Refused (`not-a-file`) where it is no file, or is behind a symbolic link.
     """
     file = _file(place, path)
-    before = file.read_bytes() if file.exists() else None
-    above = [file.parent, file.parent.parent]
-    made = [directory for directory in above if not directory.exists()]
+    before = _as_it_is(file)
+    made = [directory for directory in file.parents if not directory.exists()]
     staged = place.store.git("ls-files", "--stage", "-z", "--", path).stdout
     try:
         yield file
     except BaseException:
-        if before is None:
+        if _as_it_is(file) != before:
             file.unlink(missing_ok=True)
-        elif file.read_bytes() != before:
-            file.write_bytes(before)
+            if before is not None:
+                file.write_bytes(before[0])
+                file.chmod(before[1])
         for directory in made:
-            if directory.exists():
+            with suppress(OSError):  # it was not made, or holds what is somebody else's
                 directory.rmdir()
         place.store.git("update-index", "--force-remove", "--", path)
         place.store.git("update-index", "-z", "--index-info", input=staged)
         raise
+
+
+def _as_it_is(file: Path) -> tuple[bytes, int] | None:
+    """The bytes of the file and its mode; None where there is none."""
+    return (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) if file.exists() else None
 
 
 def _file(place: Place, path: str) -> Path:
@@ -201,15 +226,13 @@ def ident(place: Place, who: str, signer: Signer) -> Ident:
     answer = place.store.git("var", f"GIT_{who}_IDENT", check=False)
     if answer.returncode == 0:
         return Ident.parse(answer.stdout.rstrip(b"\n"))
-    record = place.verified.state.record(signer.key.key_id)
-    if record is None:
+    domain = domain_of(place.verified.state, signer)
+    if not domain:
         raise Failed(
             "no-ident", "git does not know who you are", "git config user.name NAME; git config user.email ADDRESS"
         )
     name = place.name
-    now = place.store.git(
-        "-c", f"user.name={record.domain_id}", "-c", f"user.email={record.domain_id}@{name}", "var", f"GIT_{who}_IDENT"
-    )
+    now = place.store.git("-c", f"user.name={domain}", "-c", f"user.email={domain}@{name}", "var", f"GIT_{who}_IDENT")
     return Ident.parse(now.stdout.rstrip(b"\n"))
 
 
@@ -242,7 +265,7 @@ def _staged(place: Place, base: str) -> str:
     return tree
 
 
-def _with_trailers(message: str, content: str, permit: Permit | None, salt: int | None) -> str:
+def _with_trailers(message: str, content: str, permit: Permit | None, salt: int | None, domain: str) -> str:
     """The message with our trailers in its last paragraph, which they share with other trailers."""
     text = message.strip("\n")
     if not text.strip():
@@ -253,6 +276,8 @@ def _with_trailers(message: str, content: str, permit: Permit | None, salt: int 
     if salt is not None:
         lines.append(f"Ledger-Salt: {salt}")
     parts = paragraphs(text)
+    if domain and not any(line.startswith("Ledger-Domain:") for line in parts[-1]):
+        lines.append(f"Ledger-Domain: {domain}")
     shared = len(parts) > 1 and all(_TRAILER.fullmatch(line) for line in parts[-1])
     return text + ("\n" if shared else "\n\n") + "\n".join(lines) + "\n"
 

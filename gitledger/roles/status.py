@@ -192,7 +192,7 @@ def status(place: Place, key_id: str | None, *, remote: str = "origin", now: int
         beside=foreign.name_of(place, place.store.head()) if elsewhere else "",
         key_id=key_id or "",
         domain=domain,
-        own=tuple(_own(place, key_id, domain, remote)) if key_id else (),
+        own=tuple(_own(place, key_id, domain, remote, now)) if key_id else (),
         duty=_duty(place, key_id, remote, now) if emits else None,
         retired=_retired(place),
         remotes=offered(place),
@@ -213,12 +213,12 @@ def checkout(place: Place) -> tuple[str, str]:
     return (f"{place.name}@{row.number}" if row else ""), ""
 
 
-def _own(place: Place, key_id: str, domain: str, remote: str) -> list[Own]:
+def _own(place: Place, key_id: str, domain: str, remote: str, now: int) -> list[Own]:
     """What one's domain has in the queue, in the order of the witness, and receipts for what has left it."""
     state, refs = place.verified.state, place.queue_refs(remote)
     waiting = queue.read(state, refs)
     found: list[Own] = []
-    for verdict in queue.decide(state, waiting):
+    for verdict in queue.decide(state, waiting, place.verified.next_seconds(now)):
         one = verdict.proposal
         if _is_own(one, state, key_id, domain):
             receipt = one.oid in waiting.decided
@@ -250,7 +250,8 @@ def _receipts(place: Place, refs: Mapping[str, str], waiting: Queue, key_id: str
 
 def _is_own(one: Proposal, state: State, key_id: str, domain: str) -> bool:
     record = state.record(one.key.key_id)
-    return one.key.key_id == key_id or (record is not None and record.domain_id == domain)
+    whose = record.domain_id if record else one.domain if one.certificate else ""
+    return one.key.key_id == key_id or bool(whose and whose == domain)
 
 
 def _with_mend(one: Proposal, state: State, error: LedgerError) -> LedgerError:

@@ -21,7 +21,7 @@ from gitledger.roles.place import CARRIED, Place
 from gitledger.rules import proposal, queue, rotations
 from gitledger.rules.entry import Entry
 from gitledger.rules.proposal import Proposal
-from gitledger.rules.queue import ENDORSEMENT_REF, PROPOSAL_REF, REFUSAL_REF
+from gitledger.rules.queue import PROPOSAL_REF, REFUSAL_REF, SUPPORT_REF
 
 JUDGED_REFS: Final = 1_000
 """How many refs are judged in one run, each perhaps by a push of its own; the next run goes on."""
@@ -157,7 +157,7 @@ def _is_accepted(view: Place, line: tuple[Proposal, ...] | None, waiting: Contai
     """Whether a snapshot has accepted what `ref` is about: its `line`, or a proposal that is none of the `waiting`."""
     if PROPOSAL_REF.fullmatch(ref):
         return line == ()
-    match = ENDORSEMENT_REF.fullmatch(ref) or REFUSAL_REF.fullmatch(ref)
+    match = SUPPORT_REF.fullmatch(ref) or REFUSAL_REF.fullmatch(ref)
     return match is not None and match["proposal"] not in waiting and view.has_accepted(match["proposal"])
 
 

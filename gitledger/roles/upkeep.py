@@ -1,9 +1,9 @@
 """Drawing the consequences of what a host decided (spec 4, In the queue; spec 9, Refusal; spec 11).
 
-Tags are made from the branch. The host removes a proposal's ref, with its endorsements, once all its line is decided:
-accepted, refused or withdrawn. A receipt is kept for the grace period, then dropped. A sealed rotation goes at once, a
-stale one after the grace period. A run may be killed or never come at all, so each does whatever is left; any number of
-them may run at a time.
+Tags are made from the branch. The host removes a proposal's ref, with its releases and endorsements, once all its line
+is decided: accepted, refused or withdrawn. A receipt is kept for the grace period, then dropped. A sealed rotation goes
+at once, a stale one after the grace period. A run may be killed or never come at all, so each does whatever is left;
+any number of them may run at a time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gitledger.roles import hold, settled
 from gitledger.roles.notes import write_durably
 from gitledger.roles.place import Place
 from gitledger.rules import queue, rotations
-from gitledger.rules.queue import ENDORSEMENT_REF, REFUSAL_REF
+from gitledger.rules.queue import REFUSAL_REF, SUPPORT_REF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gitledger.rules.state import Snapshot, State
 
 _ORPHANED: Final = 86400
-"""How many seconds an endorsement is kept whose proposal is not here: a push may bring it a moment before."""
+"""How many seconds what supports a proposal is kept whose proposal is not here: a push may bring it a moment before."""
 
 _TRIES: Final = 5
 
@@ -92,7 +92,7 @@ def _decided(state: State, refs: Mapping[str, str], now: int) -> dict[str, str]:
     kept = {one.oid for ref, line in waiting.lines.items() if ref not in gone for one in line}
     grace = state.policy.grace_seconds
     for ref, tag in refs.items():
-        if (match := ENDORSEMENT_REF.fullmatch(ref)) is not None:
+        if (match := SUPPORT_REF.fullmatch(ref)) is not None:
             over = _is_over(state, waiting, tag, match["proposal"], now)
         elif (match := REFUSAL_REF.fullmatch(ref)) is not None:
             over = _is_older(state, tag, now - grace)
@@ -121,7 +121,7 @@ def _succeeded(newest: Snapshot, refs: Mapping[str, str], now: int) -> dict[str,
 
 
 def _is_over(state: State, waiting: Queue, tag: str, proposal: str, now: int) -> bool:
-    """Whether an endorsement's proposal is decided, or was replaced some time ago."""
+    """Whether the proposal that a tag supports is decided, or was replaced some time ago."""
     if proposal in waiting.proposals:
         return True
     try:

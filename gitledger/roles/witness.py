@@ -24,13 +24,13 @@ from gitledger.roles.journal import Emitted, Journal
 from gitledger.roles.place import Place, Progress, silent
 from gitledger.rules import queue, refusal, rotations, snapshot, succession
 from gitledger.rules.advance import advance, ancestor, pinned
-from gitledger.rules.endorsement import Endorsement
 from gitledger.rules.entry import Entry
 from gitledger.rules.proposal import NAMESPACE, Proposal
 from gitledger.rules.queue import Queue, Verdict
 from gitledger.rules.rotations import Drafted, Rotations
 from gitledger.rules.state import Snapshot, State
 from gitledger.rules.succession import Succession
+from gitledger.rules.support import Support
 from gitledger.rules.transition import Transition
 from gitledger.signing.signers import Signer
 
@@ -105,7 +105,8 @@ def plan(
     begun = _begin(place, journal, key_id, remote=remote, first_here=first_here, now=now)
     waiting = _chosen(begun.newest.state, place, only, remote)
     state = begun.newest.state if begun.sealing is None else _seal(begun.newest, begun.sealing).after
-    return begun.plan(tuple(_undecided(waiting, state)), waiting)
+    seconds = begun.newest.next_seconds(int(time.time()) if now is None else now)
+    return begun.plan(tuple(_undecided(waiting, state, seconds)), waiting)
 
 
 def emit(
@@ -292,7 +293,7 @@ class _Emission:
         self.store = store
         self.newest = newest
         self.signer = signer
-        self.seconds = max(seconds, newest.seconds)
+        self.seconds = newest.next_seconds(seconds)
         self.progress = progress
         self.refusals: dict[str, str] = {}
 
@@ -305,7 +306,7 @@ class _Emission:
         """Number what is ready and sign a receipt for what is refused."""
         total = len(waiting.proposals)
         verdicts: list[Verdict] = []
-        for verdict in _undecided(waiting, self.newest.state, self.accept):
+        for verdict in _undecided(waiting, self.newest.state, self.seconds, self.accept):
             verdicts.append(verdict)
             self.progress(len(verdicts), total)
         for verdict in verdicts:
@@ -313,8 +314,8 @@ class _Emission:
                 self.refusals[verdict.proposal.oid] = self.refuse(verdict.proposal, verdict.error)
         return verdicts
 
-    def accept(self, transition: Transition, endorsements: tuple[Endorsement, ...]) -> State:
-        self.sign(snapshot.accepting(self.newest, transition, endorsements, self.seconds), transition.after)
+    def accept(self, transition: Transition, support: Support) -> State:
+        self.sign(snapshot.accepting(self.newest, transition, support, self.seconds), transition.after)
         return self.newest.state
 
     def sign(self, payload: bytes, after: State) -> None:
@@ -332,9 +333,9 @@ class _Emission:
         return self.store.write("tag", payload + self.signer.sign(payload, NAMESPACE))
 
 
-def _undecided(waiting: Queue, state: State, accept: queue.Accept = queue.suppose) -> Iterator[Verdict]:
+def _undecided(waiting: Queue, state: State, seconds: int, accept: queue.Accept = queue.suppose) -> Iterator[Verdict]:
     """The verdicts on what has no receipt yet, each as its turn comes."""
-    verdicts = queue.decide(state, waiting, accept)
+    verdicts = queue.decide(state, waiting, seconds, accept)
     return (verdict for verdict in verdicts if verdict.proposal.oid not in waiting.decided)
 
 
@@ -352,7 +353,7 @@ def _chosen(state: State, place: Place, only: Sequence[str] | None, remote: str)
             wanted.add(needed.oid)
             needed = proposals.get(needed.base)
     lines = {ref: tuple(one for one in line if one.oid in wanted) for ref, line in waiting.lines.items()}
-    return Queue(lines, waiting.endorsements, waiting.decided, waiting.unreadable)
+    return Queue(lines, waiting.support, waiting.decided, waiting.unreadable)
 
 
 def _must_be_first(place: Place, last: Emitted | None, first_here: bool) -> None:

@@ -16,11 +16,11 @@ from gitledger.documents.witness import Witness
 from gitledger.errors import Malformed, Refused, Unsound, about
 from gitledger.objects.codec import Commit, digest
 from gitledger.objects.trees import File, Objects, Tree
-from gitledger.rules import endorsement, proposal, snapshot, succession
+from gitledger.rules import proposal, snapshot, succession, support
 from gitledger.rules.entry import Entry
 from gitledger.rules.line import Line, Row, row_of
-from gitledger.rules.state import ATTRIBUTES, LEDGER, POLICY, WITNESS, Snapshot, State, manifest_path
-from gitledger.rules.transition import apply, check_policy
+from gitledger.rules.state import ATTRIBUTES, LEDGER, POLICY, WITNESS, Snapshot, State, is_attestation, manifest_path
+from gitledger.rules.transition import apply, check_policies_path, check_policy, check_publishing
 from gitledger.signing import sshsig
 
 ATTRIBUTES_CONTENT = b"* -text\n"
@@ -63,12 +63,12 @@ class _Step:
 
 
 def _accepting(trusted: Snapshot, commit: Commit) -> _Step:
-    """A proposal, its transition, its endorsements."""
+    """A proposal, its transition, its releases and endorsements."""
     before = trusted.state
     accepted = proposal.read(before.objects, commit.parents[1])
     transition = apply(before, accepted)
-    counted = endorsement.counted(commit.mergetags, accepted, transition.demands, before.policy)
-    payload = snapshot.accepting(trusted, transition, counted, commit.committer.seconds)
+    carried = support.carried(commit.mergetags, transition, before.policy)
+    payload = snapshot.accepting(trusted, transition, carried, commit.committer.seconds)
     return _Step(payload, before.witness, transition.after)
 
 
@@ -211,6 +211,14 @@ def _founding_records(state: State) -> set[str]:
         manifest = state.manifest(domain)
         if manifest is None or manifest.domain_id != domain:
             raise Refused("manifest-domain", f"{manifest_path(domain)} is missing, or names another domain")
+        for path, _ in state.tree.files(f"domains/{domain}"):
+            if is_attestation(path):
+                raise Refused(
+                    "genesis-attestation", f"{domain} certifies something in genesis, where no key of it is known yet"
+                )
+            with about(path):
+                check_policies_path(path)
+        check_publishing(state, domain)
         for key in manifest.keys:
             path = Record.path_of(key.key_id)
             if path in paths:

@@ -16,6 +16,7 @@ from gitledger.objects.codec import AMEND, SIGN_WITH_SSH, Commit, digest, last_p
 from gitledger.objects.trees import Objects
 from gitledger.signing import sshsig
 from gitledger.signing.keys import PublicKey
+from gitledger.signing.sshcert import Certificate
 
 NAMESPACE = "git"
 SUMMARY_CHARACTERS = 200
@@ -39,6 +40,7 @@ class Permit(StrEnum):
 class Proposal:
     """A signed commit with one parent. `hash` is the proposal hash, `key` made its signature.
 
+    `certificate` is what the signature holds in place of the key, or None; the signature does not cover it (spec 13).
     `declared_salt` is 0 where no trailer gives one; `expires` is a snapshot name or None;
     `content` a tree digest and `domain` a domain id, each empty where no trailer gives one.
     """
@@ -47,6 +49,7 @@ class Proposal:
     hash: str
     commit: Commit
     key: PublicKey
+    certificate: Certificate | None
     declared_salt: int
     permit: Permit
     expires: SnapshotName | None
@@ -94,13 +97,14 @@ def read(objects: Objects, oid: str) -> Proposal:
     trailers = _trailers(commit.message)
     if not commit.signature:
         raise Refused("unsigned", "the commit is not signed", SIGN_WITH_SSH + AMEND)
-    signature = sshsig.parse(commit.signature)
+    signature = sshsig.parse(commit.signature, take_certificate=True)
     sshsig.verify(signature, commit.payload, NAMESPACE)
     return Proposal(
         oid=oid,
         hash=digest(content),
         commit=commit,
         key=signature.key,
+        certificate=signature.certificate,
         declared_salt=_salt(trailers.get("Salt")),
         permit=_permit(trailers.get("Reorder")),
         expires=SnapshotName.parse(trailers["Expires"]) if "Expires" in trailers else None,

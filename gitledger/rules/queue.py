@@ -14,38 +14,40 @@ from dataclasses import dataclass, field
 
 from gitledger.errors import LedgerError, Malformed, Refused, Unsound, Wanting, about
 from gitledger.objects.codec import Commit
-from gitledger.rules import endorsement, proposal, refusal
-from gitledger.rules.endorsement import Endorsement
+from gitledger.rules import proposal, refusal, support
 from gitledger.rules.entry import Entry
 from gitledger.rules.proposal import Proposal
 from gitledger.rules.refusal import Refusal
 from gitledger.rules.state import State
+from gitledger.rules.support import NOTHING, Support
 from gitledger.rules.transition import Transition, apply, rebase
 
 PROPOSAL_REF = re.compile(
     r"refs/proposals/(?P<domain>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)/(?P<topic>[a-z0-9](?!.*\.\.)[a-z0-9._-]{0,99})"
     r"(?<!\.lock)(?<!\.)"
 )
-ENDORSEMENT_REF = re.compile(
-    r"refs/endorsements/(?P<proposal>[0-9a-f]{40})/(?P<domain>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)"
+SUPPORT_REF = re.compile(
+    r"refs/(?:endorsements|releases)/(?P<proposal>[0-9a-f]{40})/(?P<by>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)"
 )
+"""Endorsements, `by` a domain, and releases, `by` a key's name."""
 REFUSAL_REF = re.compile(r"refs/refusals/(?P<proposal>[0-9a-f]{40})")
-REFS = (PROPOSAL_REF, ENDORSEMENT_REF, REFUSAL_REF)
+REFS = (PROPOSAL_REF, SUPPORT_REF, REFUSAL_REF)
 """The forms of the refs that make the queue (spec 2)."""
 
-Accept = Callable[[Transition, tuple[Endorsement, ...]], State]
+Accept = Callable[[Transition, Support], State]
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What refs/proposals, refs/endorsements and refs/refusals hold, read against a state.
+    """What refs/proposals, refs/endorsements, refs/releases and refs/refusals hold, read against a state.
 
-    `lines` maps each proposal ref to its undecided proposals, base first; `endorsements` has raw tags by proposal
-    oid; `decided` the receipts by proposal oid; `unreadable` the refs that hold no line, with the reason.
+    `lines` maps each proposal ref to its undecided proposals, base first; `support` has the raw tags of releases and
+    endorsements by proposal oid; `decided` the receipts by proposal oid; `unreadable` the refs that hold no line,
+    with the reason.
     """
 
     lines: Mapping[str, tuple[Proposal, ...]]
-    endorsements: Mapping[str, tuple[bytes, ...]]
+    support: Mapping[str, tuple[bytes, ...]]
     decided: Mapping[str, Refusal]
     unreadable: Mapping[str, LedgerError] = field(default_factory=dict)
 
@@ -69,7 +71,7 @@ class Verdict:
     proposal: Proposal
     number: int = 0
     transition: Transition | None = None
-    endorsements: tuple[Endorsement, ...] = ()
+    support: Support = NOTHING
     error: LedgerError | None = None
 
     @property
@@ -130,10 +132,10 @@ def read(state: State, refs: Mapping[str, str]) -> Queue:
             except LedgerError as error:
                 unreadable[ref] = error
     proposals = {one.oid: one for line in lines.values() for one in line}
-    endorsements: dict[str, tuple[bytes, ...]] = {}
+    supports: dict[str, tuple[bytes, ...]] = {}
     decided: dict[str, Refusal] = {}
     for ref, oid in sorted(refs.items()):
-        match = ENDORSEMENT_REF.fullmatch(ref) or REFUSAL_REF.fullmatch(ref)
+        match = SUPPORT_REF.fullmatch(ref) or REFUSAL_REF.fullmatch(ref)
         about_one = proposals.get(match["proposal"]) if match else None
         if about_one is None:
             continue
@@ -142,10 +144,10 @@ def read(state: State, refs: Mapping[str, str]) -> Queue:
             if REFUSAL_REF.fullmatch(ref):
                 decided[about_one.oid] = refusal.read(content, about_one, state)
             else:
-                endorsements[about_one.oid] = (*endorsements.get(about_one.oid, ()), content)
+                supports[about_one.oid] = (*supports.get(about_one.oid, ()), content)
         except LedgerError as error:
             unreadable[ref] = error
-    return Queue(lines, endorsements, decided, unreadable)
+    return Queue(lines, supports, decided, unreadable)
 
 
 def play(state: State, line: Sequence[Proposal]) -> Iterator[Transition]:
@@ -159,13 +161,15 @@ def play(state: State, line: Sequence[Proposal]) -> Iterator[Transition]:
         state = transition.after
 
 
-def suppose(transition: Transition, endorsements: tuple[Endorsement, ...]) -> State:
+def suppose(transition: Transition, support: Support) -> State:
     """The `accept` of a dry run: the state that acceptance would give."""
     return transition.after
 
 
-def decide(state: State, queue: Queue, accept: Accept = suppose) -> Iterator[Verdict]:
-    """Yield a verdict for each undecided proposal, in the order of the witness.
+def decide(state: State, queue: Queue, seconds: int, accept: Accept = suppose) -> Iterator[Verdict]:
+    """Yield a verdict for each undecided proposal, in the order of the witness, who dates snapshots `seconds`.
+
+    That is `Snapshot.next_seconds` of the newest, for the witness and for whoever asks what it will do.
 
     `accept` is called for each that is ready, before it is yielded, and returns the state that follows.
     """
@@ -208,17 +212,17 @@ def decide(state: State, queue: Queue, accept: Accept = suppose) -> Iterator[Ver
             continue
         try:
             transition = apply(state, one)
-            tags = queue.endorsements.get(one.oid, ())
-            endorsements = endorsement.usable(tags, one, transition.demands, state.policy)
-            endorsement.must_be_met(transition.demands, endorsements)
+            transition.must_be_in_time(seconds)
+            found = support.gathered(queue.support.get(one.oid, ()), transition, state.policy)
+            support.must_be_enough(found, transition)
         except (Refused, Malformed) as error:
             yield from stop(one, error)
             continue
         except Unsound as error:  # an object of it is missing or damaged here, which says nothing of the proposal
             yield from stop(one, Wanting(error.rule, error.what, error.mend))
             continue
-        state = accept(transition, endorsements)
-        yield Verdict(one, state.number, transition, endorsements)
+        state = accept(transition, found)
+        yield Verdict(one, state.number, transition, found)
         yield from enter(one.oid, salt)
 
 

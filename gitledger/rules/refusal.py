@@ -68,11 +68,12 @@ def read(content: bytes, proposal: Proposal, state: State, *, since: int = 0) ->
     verb = Tag.parse(content).name.split("/")[0]
     if verb == WITHDRAWN:
         signed = tags.read(content, proposal, WITHDRAWN, "Withdraws")
-        if signed.key.key_id not in _withdrawers(proposal, state):
+        able = _withdrawers(proposal, state)
+        if signed.key.key_id not in able:
             raise Refused(
                 "withdrawal-key",
-                f"{signed.key.key_id} is no publisher of the proposer's domain",
-                "sign with a publisher's key of the domain that proposed it",
+                f"{signed.key.key_id} is no publisher of the proposer's domain, or no root key where one proposed it",
+                f"sign with {' or '.join(sorted(able)) or 'a key that has the role publisher (none does)'}",
             )
         return Refusal(proposal.oid, WITHDRAWN, "", "", signed.tagger.seconds)
     signed = tags.read(content, proposal, REFUSED, "Refuses")
@@ -108,8 +109,12 @@ def _witness_at(number: int, state: State) -> Witness:
 
 
 def _withdrawers(proposal: Proposal, state: State) -> frozenset[str]:
-    """The key ids that may withdraw: publishers of the domain; for a new one, the key that proposed it."""
-    record = state.record(proposal.key.key_id)
-    if record is None:
-        return frozenset({proposal.key.key_id})
-    return frozenset(state.holders(record.domain_id, "publisher"))
+    """The key ids that may withdraw: publishers of the domain; for a new one, the key that proposed it.
+
+    What a root key signed is withdrawn by one: it may be what takes a stolen publisher's key out.
+    """
+    key_id = proposal.key.key_id
+    record = state.record(key_id)
+    domain = record.domain_id if record else proposal.domain if proposal.certificate else ""
+    role = "root" if "root" in state.roles(key_id) else "publisher"
+    return frozenset({key_id} if state.manifest(domain) is None else state.holders(domain, role))

@@ -1,23 +1,32 @@
-"""Who may change which path (spec 7).
+"""Who may change which path (spec 7, 13).
 
 Domains, keys, roles and policy are those of snapshot N, never of the base and never of the proposal itself; only the
-manifest that registers a domain speaks for itself. What needs endorsements is returned as demands, so that a
+manifest that registers a domain speaks for itself. What needs endorsements or releases is returned, so that a
 proposal which lacks nothing else can wait for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from gitledger.documents.manifest import MAKERS
+from gitledger.documents.publish import PublishRule
 from gitledger.errors import Refused, about
+from gitledger.objects.paths import fold
 from gitledger.objects.trees import File
-from gitledger.rules import endorsement
+from gitledger.rules import endorsement, nodes
 from gitledger.rules.endorsement import Demand
 from gitledger.rules.proposal import Proposal
-from gitledger.rules.state import ATTRIBUTES, LEDGER, POLICY, State, manifest_domain, manifest_path
+from gitledger.rules.release import Approval
+from gitledger.rules.state import ATTRIBUTES, LEDGER, POLICY, State, manifest_domain, manifest_path, publish_path
 
 Changes = Mapping[str, tuple[File | None, File | None]]
+Need = Demand | Approval
+
+MATCHING: Final = 100_000_000
+"""The characters of a domain's rules times those of the paths that a proposal publishes: about a second's work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +41,13 @@ class Speaker:
 def speaker(before: State, after: State, proposal: Proposal, changes: Changes) -> Speaker:
     """The domain that the proposal's key speaks for. For a new domain, the one that its manifest registers.
 
+    A node speaks for the domain that certified it (`nodes`).
+
     Raises Refused: `unknown-key`, `revoked-key`, `other-domain`, `registration-alone`, `registration-key`.
     """
     key_id = proposal.key.key_id
+    if proposal.certificate is not None:
+        return Speaker(proposal.domain, key_id, nodes.roles(before, proposal, proposal.certificate))
     record = before.record(key_id)
     if record is None:
         domain = _registered(before, after, key_id, changes)
@@ -57,19 +70,20 @@ def speaker(before: State, after: State, proposal: Proposal, changes: Changes) -
     return Speaker(domain, key_id, roles)
 
 
-def demands(before: State, after: State, who: Speaker, changes: Changes) -> tuple[Demand, ...]:
-    """The endorsements that the change needs. `after` is the state with the change applied.
+def needs(before: State, after: State, who: Speaker, changes: Changes) -> tuple[Need, ...]:
+    """The endorsements and releases that the change needs. `after` is the state with the change applied.
 
     Raises Refused, with the path as its subject, for each path that `who` may not change.
     """
-    needed: list[Demand] = []
+    demands: list[Demand] = []
     for path in changes:
         with about(path):
-            needed.extend(_needed(path, before, after, who, changes))
-    return tuple(dict.fromkeys(needed))
+            demands.extend(_demands(path, before, after, who, changes))
+    published = [within for path in changes if (within := _published(path))]
+    return (*dict.fromkeys(demands), *_approvals(before, who, published))
 
 
-def _needed(path: str, before: State, after: State, who: Speaker, changes: Changes) -> list[Demand]:
+def _demands(path: str, before: State, after: State, who: Speaker, changes: Changes) -> list[Demand]:
     if path in (POLICY, LEDGER):
         return _constitution(path, before, after, who)
     if path.startswith("ledger/") or path == ATTRIBUTES:
@@ -110,15 +124,13 @@ def _domain(path: str, before: State, who: Speaker, changes: Changes) -> list[De
             raise Refused(
                 "other-domains-path",
                 f"this path is {domain}'s, the proposal is {who.domain}'s",
-                f"put it below domains/{who.domain}/, or sign with {' or '.join(before.holders(domain, 'publisher'))}",
+                f"put it below domains/{who.domain}/, or sign with {_those_with('publisher', domain, before)}",
             )
-        if path.startswith((f"domains/{domain}/attestations/", f"domains/{domain}/policies/publish.yaml")):
-            raise Refused(
-                "reserved-path",
-                "what stands here has rules of its own (spec 13, 14) that this gitledger does not know yet",
-                "put it elsewhere below the domain",
-            )
-        _must_have("publisher", before, who)
+        if not _published(path):
+            # Whom they narrow may not loosen these rules, nor put another spelling in their way.
+            _must_have("root", before, who)
+        elif who.roles.isdisjoint(MAKERS):
+            raise _lacks("publisher", domain, before, who)
         return []
     if who.domain == domain and "root" in who.roles:
         return []
@@ -126,6 +138,58 @@ def _domain(path: str, before: State, who: Speaker, changes: Changes) -> list[De
         _must_have("publisher", before, who)
         return [endorsement.quorum(before.policy, f"new keys for {domain}")]
     raise _lacks("root", domain, before, who)
+
+
+def _published(path: str) -> str:
+    """`path` within its domain where a domain publishes it; empty elsewhere, as for what is root's."""
+    first, _, rest = path.partition("/")
+    within = rest.partition("/")[2]
+    roots = manifest_domain(path) is not None or fold(within.partition("/")[0]) == "policies"
+    return within if first == "domains" and not roots else ""
+
+
+def _approvals(before: State, who: Speaker, published: Sequence[str]) -> list[Approval]:
+    """Who must have signed or released what `who` publishes at these paths, which are within the domain (spec 13).
+
+    Raises Refused (`too-much-matching`).
+    """
+    if not published:
+        return []
+    rules = before.publishing(who.domain)
+    _must_be_few(rules.rules if rules else (), published)
+    names = before.publishers(who.domain)
+    others = frozenset(names) - {who.key_id}
+    publishes = "publisher" in who.roles
+    approvals: list[Approval] = []
+    if not publishes:
+        maker = " or ".join(sorted(who.roles & MAKERS))
+        why = f"what {'an' if maker.startswith('e') else 'a'} {maker} makes"
+        approvals.append(Approval(why, 1, others, signed=False, path=manifest_path(who.domain)))
+    ids = {name: key_id for key_id, name in names.items()}
+    for rule in rules.rules_for(published) if rules else ():
+        named = None if rule.keys is None else {ids[name] for name in rule.keys if name in ids}
+        approvals.append(
+            Approval(
+                f"the rule {rule.match} of {who.domain}",
+                rule.approvals,
+                others if named is None else others & named,
+                signed=publishes and (named is None or who.key_id in named),
+                path=publish_path(who.domain),
+            )
+        )
+    return approvals
+
+
+def _must_be_few(rules: Sequence[PublishRule], published: Sequence[str]) -> None:
+    """Raise Refused (`too-much-matching`) where to hold all rules against all paths would keep everybody busy."""
+    matches, paths = sum(len(rule.match) for rule in rules), sum(map(len, published))
+    if matches * paths > MATCHING:
+        raise Refused(
+            "too-much-matching",
+            f"the paths it changes have {paths:,} characters and the rules of publishing {matches:,}; "
+            f"their product is at most {MATCHING:,}",
+            "bring them in several proposals",
+        )
 
 
 def _registration(before: State) -> list[Demand]:
@@ -195,5 +259,12 @@ def _lacks(role: str, domain: str, before: State, who: Speaker) -> Refused:
         "role-missing",
         f"this needs the role {role} of {domain}; {who.key_id} of {who.domain} has "
         + (", ".join(sorted(who.roles)) or "no role"),
-        f"sign with {' or '.join(before.holders(domain, role)) or 'a key that has it (none does)'}",
+        f"sign with {_those_with(role, domain, before)}",
     )
+
+
+def _those_with(role: str, domain: str, before: State) -> str:
+    """The keys of `domain` that have `role`, by name and key id."""
+    manifest = before.manifest(domain)
+    having = [f"{key.name} ({key.key_id})" for key in manifest.keys if role in key.roles] if manifest else []
+    return " or ".join(having) or f"a key that has the role {role} (none does)"

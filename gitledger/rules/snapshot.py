@@ -7,16 +7,20 @@ free but its committer time, the choice of endorsements and the signature.
 from __future__ import annotations
 
 from gitledger.objects.codec import Ident, compose_commit
-from gitledger.rules.endorsement import Endorsement
 from gitledger.rules.entry import Entry
 from gitledger.rules.state import Snapshot, State
 from gitledger.rules.succession import Succession
+from gitledger.rules.support import Support
 from gitledger.rules.transition import Transition
 from gitledger.signing.keys import command_id
 
 
-def accepting(before: Snapshot, transition: Transition, endorsements: tuple[Endorsement, ...], seconds: int) -> bytes:
-    """What the witness signs to accept `transition.proposal` on `before`, at committer time `seconds`."""
+def accepting(before: Snapshot, transition: Transition, support: Support, seconds: int) -> bytes:
+    """What the witness signs to accept `transition.proposal` on `before`, at committer time `seconds`.
+
+    Raises Refused (`certificate-grace`) where that is too late.
+    """
+    transition.must_be_in_time(seconds)
     proposal, after = transition.proposal, transition.after
     witness = before.state.witness
     entry = Entry(
@@ -38,7 +42,7 @@ def accepting(before: Snapshot, transition: Transition, endorsements: tuple[Endo
         parents=(before.oid, proposal.oid),
         author=_ident(transition.who.domain, after.name, proposal.seconds),
         committer=_ident(witness.domain_id, after.name, seconds),
-        mergetags=tuple(endorsement.content for endorsement in endorsements),
+        mergetags=support.contents,
         message=entry.render(),
     )
 

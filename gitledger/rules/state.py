@@ -14,9 +14,11 @@ from gitledger.documents.certificate import Record
 from gitledger.documents.ledgerfile import FORMAT, LedgerFile
 from gitledger.documents.manifest import Manifest
 from gitledger.documents.policy import Policy
+from gitledger.documents.publish import Publish
 from gitledger.documents.witness import Witness
 from gitledger.errors import Malformed, Refused, about
 from gitledger.objects.codec import Commit
+from gitledger.objects.paths import fold
 from gitledger.objects.trees import File, Objects, Tree
 from gitledger.rules.entry import Entry
 from gitledger.rules.line import Line, Row
@@ -136,6 +138,10 @@ class State:
         """The manifest of a registered domain (spec 3.2), or None."""
         return self._document(manifest_path(domain), Manifest.parse)
 
+    def publishing(self, domain: str) -> Publish | None:
+        """The domain's own rules of publishing (spec 13), or None."""
+        return self._document(publish_path(domain), Publish.parse)
+
     def record(self, key_id: str) -> Record | None:
         """The certificate record of a key (spec 3.4), or None where no manifest ever held it."""
         return self._document(Record.path_of(key_id), Record.parse)
@@ -154,9 +160,14 @@ class State:
         return tuple(sorted(below.entries)) if isinstance(below, Tree) else ()
 
     def holders(self, domain: str, role: str) -> tuple[str, ...]:
-        """The key ids of `domain` that have `role`, for messages that say who could."""
+        """The key ids of `domain` that have `role`."""
         manifest = self.manifest(domain)
         return tuple(key.key_id for key in manifest.keys if role in key.roles) if manifest else ()
+
+    def publishers(self, domain: str) -> Mapping[str, str]:
+        """The names of the keys that publish for `domain`, by key id."""
+        manifest = self.manifest(domain)
+        return {key.key_id: key.name for key in manifest.keys if "publisher" in key.roles} if manifest else {}
 
     def must_be_known_format(self) -> None:
         """Stop at a ledger whose format this software does not know (spec 7)."""
@@ -235,10 +246,19 @@ class Snapshot:
         """The committer time, in seconds since 1970."""
         return self.commit.committer.seconds
 
+    def next_seconds(self, now: int) -> int:
+        """What a snapshot on this one is dated where the clock says `now`: time never runs backwards (spec 9)."""
+        return max(now, self.seconds)
+
 
 def manifest_path(domain: str) -> str:
     """Where the manifest of `domain` stands."""
     return f"domains/{domain}/domain.yaml"
+
+
+def publish_path(domain: str) -> str:
+    """Where the rules of publishing of `domain` stand."""
+    return f"domains/{domain}/policies/publish.yaml"
 
 
 def manifest_domain(path: str) -> str | None:
@@ -246,3 +266,15 @@ def manifest_domain(path: str) -> str | None:
     first, _, rest = path.partition("/")
     domain, _, name = rest.partition("/")
     return domain if (first, name) == ("domains", "domain.yaml") else None
+
+
+def is_attestation(path: str) -> bool:
+    """Whether `path` is among a domain's attestations, in any spelling: in another than the one, nothing may stand."""
+    return path.startswith("domains/") and [fold(name) for name in path.split("/", 3)[2:3]] == ["attestations"]
+
+
+def publish_domain(path: str) -> str | None:
+    """The domain whose rules of publishing stand at `path`; None where no such rules do."""
+    first, _, rest = path.partition("/")
+    domain, _, name = rest.partition("/")
+    return domain if (first, name) == ("domains", "policies/publish.yaml") else None

@@ -6,23 +6,39 @@ whether enough endorsements are there: it returns what is demanded.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gitledger.documents.certificate import Record
 from gitledger.documents.manifest import Manifest, ManifestKey
+from gitledger.documents.names import lasting
 from gitledger.errors import Malformed, Refused, about
+from gitledger.objects.paths import fold
 from gitledger.objects.trees import File, Tree
-from gitledger.rules import rights
+from gitledger.rules import nodes, rights
 from gitledger.rules.endorsement import Demand
 from gitledger.rules.line import Row
 from gitledger.rules.proposal import Permit, Proposal
+from gitledger.rules.release import Approval, listed
 from gitledger.rules.rights import Changes, Speaker
-from gitledger.rules.state import LEDGER, POLICY, State, manifest_domain, manifest_path
+from gitledger.rules.state import (
+    LEDGER,
+    POLICY,
+    State,
+    is_attestation,
+    manifest_domain,
+    manifest_path,
+    publish_domain,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What accepting `proposal` on a state gives: `after`, the change it makes, who speaks, what it demands."""
+    """What accepting `proposal` on a state gives: `after`, the change it makes, who speaks, what it demands.
+
+    `demands` are endorsements, `approvals` releases by `releasers`, names by key id: no other's count. `until` is the
+    last second at which a snapshot may accept it, None where there is none.
+    """
 
     proposal: Proposal
     after: State
@@ -30,6 +46,19 @@ class Transition:
     who: Speaker
     salt: int
     demands: tuple[Demand, ...]
+    approvals: tuple[Approval, ...]
+    releasers: Mapping[str, str]
+    until: int | None
+
+    def must_be_in_time(self, seconds: int) -> None:
+        """Raise Refused (`certificate-grace`) where a snapshot of that committer time comes too late (spec 13)."""
+        if self.until is not None and seconds > self.until:
+            raise Refused(
+                "certificate-grace",
+                f"its certificate has ended, and the time after it that the policy allows, limits.certificate_grace, "
+                f"was over {lasting(seconds - self.until)} ago",
+                f"{nodes.anew(self.who.domain, sorted(self.who.roles))}\n{nodes.SIGN_ANEW}",
+            )
 
 
 def apply(before: State, proposal: Proposal) -> Transition:
@@ -52,14 +81,30 @@ def apply(before: State, proposal: Proposal) -> Transition:
     supposed = before.followed_by(tree, Row(before.number + 1, "", proposal.oid, salt), changed=changes)
     # 4. Right
     who = rights.speaker(before, supposed, proposal, changes)
-    demands = rights.demands(before, supposed, who, changes)
+    needs = rights.needs(before, supposed, who, changes)
     # 5. Documents
     manifests = _documents(before, supposed, changes)
     _content(base, proposal, changes)
+    if any(map(is_attestation, changes)):
+        from gitledger.rules import attestation  # a hook that decides on no statement does not wait for it
+
+        attestation.must_hold(before, proposal, who, changes)
     # 6. Records
     records = _records(before, proposal, manifests, salt)
     after = supposed.with_records({Record.path_of(key): record for key, record in records.items()})
-    return Transition(proposal, after, changes, who, salt, demands)
+    approvals = tuple(one for one in needs if isinstance(one, Approval))
+    asked = frozenset[str]().union(*(one.keys for one in approvals))
+    return Transition(
+        proposal=proposal,
+        after=after,
+        changes=changes,
+        who=who,
+        salt=salt,
+        demands=tuple(one for one in needs if isinstance(one, Demand)),
+        approvals=approvals,
+        releasers={key: name for key, name in before.publishers(who.domain).items() if key in asked},
+        until=None if proposal.certificate is None else nodes.until(before, proposal.certificate),
+    )
 
 
 def check_policy(state: State) -> None:
@@ -83,6 +128,46 @@ def check_policy(state: State) -> None:
                         "register it first, or take it out of the rule",
                     )
     state.must_be_active(witness.domain_id, witness.pubkey_id, "the witness")
+
+
+def check_publishing(state: State, domain: str) -> None:
+    """The rules of publishing of `domain`, if any, ask for keys that there are: others would be waited for in vain.
+
+    Where a rule names none, all publishers can agree, and with them the node that signed.
+
+    Raises Malformed, or Refused (`publish-key`, `too-many-approvals`).
+    """
+    rules, names = state.publishing(domain), frozenset(state.publishers(domain).values())
+    for rule in rules.rules if rules else ():
+        if rule.keys is None:
+            rule.must_be_met_by(len(names) + 1, f"{len(names)} publishers of {domain} and a node")
+        for name in rule.keys or ():
+            if name not in names:
+                raise Refused(
+                    "publish-key",
+                    f"the rule for {rule.match} names {name}, which is no publisher's key of {domain}",
+                    f"name some of {listed(names) or 'its publishers (there is none)'}",
+                )
+
+
+def check_policies_path(path: str) -> None:
+    """What a domain's `policies` and its rules of publishing are called stands nowhere else below it (spec 7).
+
+    Another spelling, or a directory in their place, would never be read, and nobody told.
+
+    Raises Refused (`policies-path`).
+    """
+    first, _, *within = f"{path}/".split("/")[:-1]
+    folded = [fold(name) for name in within[:2]]
+    if first != "domains" or folded[:1] != ["policies"]:
+        return
+    rules = folded[1:] == ["publish.yaml"]
+    if within[0] != "policies" or (rules and within[1:] != ["publish.yaml"]):
+        raise Refused(
+            "policies-path",
+            "it would never be read: a domain's rules of publishing are the file policies/publish.yaml, spelled so",
+            "git mv OLD NEW   (or give it another name altogether), then git commit --amend -S --no-edit",
+        )
 
 
 def rebase(newest: State, base: str) -> str:
@@ -201,6 +286,11 @@ def _documents(before: State, after: State, changes: Changes) -> dict[str, Manif
                     _ledger(before, after)
                 elif domain is not None:
                     manifests[domain] = _manifest(after, domain)
+        elif new is not None:
+            with about(path):
+                check_policies_path(path)
+                if (domain := publish_domain(path)) is not None:
+                    check_publishing(after, domain)
     for key_id, whose in _named(before) if manifests else ():
         record = before.record(key_id)
         manifest = manifests.get(record.domain_id) if record else None
@@ -250,21 +340,22 @@ def _named(before: State) -> list[tuple[str, str]]:
 def _records(before: State, proposal: Proposal, manifests: dict[str, Manifest], salt: int) -> dict[str, Record]:
     """The certificate records that change, by key id (spec 3.4)."""
     records: dict[str, Record] = {}
+    signer = proposal.key.key_id
+    if proposal.certificate is not None and before.record(signer) is None:
+        records[signer] = Record.made(proposal.key, proposal.domain)  # a node's, at first use (spec 13)
     for domain, manifest in manifests.items():
         with about(manifest_path(domain)):
             old = before.manifest(domain)
             for key in manifest.keys:
                 if old is None or old.key(key.key_id) is None:
-                    _must_be_new(before, key, records)
                     _must_consent(before, domain, key, proposal)
-                    records[key.key_id] = Record.made(key.public, domain)
+                    records[key.key_id] = _entering(before, domain, key, records)
             for key in old.keys if old else ():
                 if manifest.key(key.key_id) is None:
                     record = before.record(key.key_id)
                     if record is None:
                         raise Malformed("record-missing", f"{key.key_id} has no certificate record")
                     records[key.key_id] = record.revoked()
-    signer = proposal.key.key_id
     record = records.get(signer) or before.record(signer)
     if record is None:
         raise Refused("unknown-key", f"{signer} is no key of any domain in {before.snapshot_name}")
@@ -272,10 +363,13 @@ def _records(before: State, proposal: Proposal, manifests: dict[str, Manifest], 
     return records
 
 
-def _must_be_new(before: State, key: ManifestKey, records: dict[str, Record]) -> None:
+def _entering(before: State, domain: str, key: ManifestKey, records: dict[str, Record]) -> Record:
+    """The record of a key that enters the manifest of `domain`; a node's that served it has one (spec 13)."""
     record = records.get(key.key_id) or before.record(key.key_id)
     if record is None:
-        return
+        return Record.made(key.public, domain)
+    if record.status == "active" and record.domain_id == domain:
+        return record
     if record.status != "active":
         raise Refused(
             "revoked-key", f"{key.key_id} is revoked, which is final", "make a new key: ssh-keygen -t ed25519"

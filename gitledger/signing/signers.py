@@ -4,7 +4,10 @@ The key is found as Git finds it: the one that is named, else `user.signingkey` 
 with `gpg.format=ssh`, else what `gpg.ssh.defaultKeyCommand` prints. A plain key file is signed with in the
 process, one with a passphrase after asking for it once. Agents, security keys and `gpg.ssh.program` are asked
 through `ssh-keygen -Y sign`, with the arguments that Git gives it; what they write counts only once it is
-canonical (spec 1) and verifies.
+canonical (spec 1) and verifies. Statements hold no SSH signature: for them an agent is asked itself (`sign_raw`).
+
+Where a certificate is named, `~/node-cert.pub`, it is signed with its key, and the certificate goes into the
+signature, as Git does it (spec 13). One that only lies beside a key is not used: Git would not either.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import tempfile
 from binascii import a2b_base64
 from collections.abc import Callable
@@ -27,10 +31,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gitledger.errors import Failed, LedgerError, about
 from gitledger.signing import sshsig
 from gitledger.signing.keys import SK_ED25519, PublicKey, take_string
+from gitledger.signing.sshcert import Certificate, is_certificate_text
 
 Ask = Callable[[str], str]
 
 _SSH_KEYGEN = "ssh-keygen"
+_TOUCH = b"Confirm user presence"
 _SETTINGS = r"^(user\.signingkey|gpg\.(format|ssh\.(program|defaultkeycommand)))$"
 _MAKE_ONE = "ssh-keygen -t ed25519 makes a key that can be used"
 # In SSH's wire form every key begins with a length below 256, so that its base64 begins with AAAA.
@@ -48,6 +54,10 @@ class Signer(Protocol):
     def key(self) -> PublicKey:
         """The public key. Knowing it asks for no passphrase and starts nothing."""
 
+    @property
+    def certificate(self) -> Certificate | None:
+        """The certificate of the key that each signature will hold, or None."""
+
     def sign(self, message: bytes, namespace: str) -> bytes:
         """Sign a message for a namespace (`git` for commits and tags) and return canonical armour (spec 1).
 
@@ -56,16 +66,28 @@ class Signer(Protocol):
         program wrote something that is no valid signature.
         """
 
+    def private_file(self) -> Path | None:
+        """The file that holds the private half, for `ssh-keygen -s`; None where an agent holds it."""
 
-def find(git_dir: Path | None, key: str | None, *, ask: Ask | None) -> Signer:
+    def sign_raw(self, message: bytes) -> bytes:
+        """Sign a message as Ed25519 does, without a namespace, as a statement is signed; returns 64 bytes (spec 14).
+
+        A key file signs, or the agent that holds the key: `ssh-keygen -Y` makes SSH signatures alone. A security key
+        can't. Raises Failed: `passphrase-wanted`, `wrong-passphrase`, `key-file-form`, `signing-failed`.
+        """
+
+
+def find(git_dir: Path | None, key: str | None, *, ask: Ask | None, take_certificate: bool = False) -> Signer:
     """Find the signer as Git would, asking and signing nothing yet.
 
     `git_dir` is the repository whose configuration counts, None for the user's alone. `key` is what the
     person named: a path to a private or public key file, or a public key, with or without `key::`. `ask` is
-    called with a prompt and returns the passphrase; None says that there is no terminal.
+    called with a prompt and returns the passphrase; None says that there is no terminal. With
+    `take_certificate` what is named may be a certificate, as for a proposal, which alone may hold one.
 
     Raises Failed: `no-key`, `key-file-unreadable`, `key-file-open`, `key-file-form`, `key-files-differ`,
-    `git-failed`; and what `PublicKey.from_file_text` raises.
+    `git-failed`; and what `PublicKey.from_file_text` and, for a certificate that is taken,
+    `Certificate.from_file_text` raise.
     """
     settings = _read_settings(git_dir)
     if key is None:
@@ -73,8 +95,19 @@ def find(git_dir: Path | None, key: str | None, *, ask: Ask | None) -> Signer:
     program = settings.get("gpg.ssh.program") or _SSH_KEYGEN
     literal = _literal(key)
     if literal is not None:
-        return _ProgramSigner(PublicKey.from_file_text(literal), program, None)
-    return _from_file(_expanded(key), program, ask)
+        public, certificate = _public(literal, take_certificate)
+        return _ProgramSigner(public, certificate, program, None)
+    return _from_file(_expanded(key), program, ask, take_certificate)
+
+
+def held(signer: Signer) -> str:
+    """Where the private half of the key is, as far as it is known before it signs: a file, an agent, a security key."""
+    if isinstance(signer, _FileSigner):
+        return f"the key file {signer.path}" + (", which has a passphrase" if signer.encrypted else "")
+    if signer.key.type == SK_ED25519:
+        return "a security key"
+    program = signer.program if isinstance(signer, _ProgramSigner) else _SSH_KEYGEN
+    return "an agent" if Path(program).name == _SSH_KEYGEN else f"the program {program}"
 
 
 @dataclass(frozen=True)
@@ -82,13 +115,20 @@ class _FileSigner:
     """A key file in OpenSSH's form, signed with in the process; it is unlocked at the first signature."""
 
     key: PublicKey
+    certificate: Certificate | None
     path: Path
     encrypted: bool
     data: bytes = field(repr=False)
     ask: Ask | None = field(repr=False)
 
     def sign(self, message: bytes, namespace: str) -> bytes:
-        return sshsig.sign(self._private, message, namespace)
+        return sshsig.sign(self._private, message, namespace, self.certificate)
+
+    def private_file(self) -> Path | None:
+        return self.path
+
+    def sign_raw(self, message: bytes) -> bytes:
+        return self._private.sign(message)
 
     @cached_property
     def _private(self) -> Ed25519PrivateKey:
@@ -123,10 +163,11 @@ class _FileSigner:
 class _ProgramSigner:
     """A key that only ssh-keygen, or the program in `gpg.ssh.program`, can sign with.
 
-    Without a file the key itself is handed over, and the agent holds its private half.
+    Without a file the key itself, or its certificate, is handed over, and the agent holds its private half.
     """
 
     key: PublicKey
+    certificate: Certificate | None
     program: str
     path: Path | None
 
@@ -134,30 +175,59 @@ class _ProgramSigner:
         with tempfile.TemporaryDirectory(prefix="gitledger-") as name:
             place = Path(name)
             (place / "message").write_bytes(message)
-            key_file, agent = self.path, []
+            key_file, by_agent = self.path, []
             if key_file is None:
-                key_file, agent = place / "key", ["-U"]
-                key_file.write_text(self.key.certificate)
-            self._run(["-Y", "sign", "-n", namespace, "-f", str(key_file), *agent, str(place / "message")])
+                key_file, by_agent = place / "key", ["-U"]
+                key_file.write_text((self.certificate or self.key).text + "\n")
+            self._run(["-Y", "sign", "-n", namespace, "-f", str(key_file), *by_agent, str(place / "message")])
             try:
                 written = (place / "message.sig").read_bytes()
             except OSError:
                 raise self._failed("it wrote none") from None
         return self._checked(written, message, namespace)
 
-    def _run(self, arguments: list[str]) -> None:
-        # A security key says on standard error that it waits to be touched: that must reach the person.
-        stderr = None if self.key.type == SK_ED25519 else subprocess.PIPE
+    def sign_raw(self, message: bytes) -> bytes:
+        from gitledger.signing import agent
+
         try:
-            done = subprocess.run([self.program, *arguments], stdout=subprocess.DEVNULL, stderr=stderr, check=False)
+            return agent.sign(self.key, message)
+        except OSError as error:
+            raise Failed(
+                "signing-failed",
+                f"no agent signed with the key {self.key.key_id}: {error}",
+                'put it into an agent, which signs statements, too: eval "$(ssh-agent)" && ssh-add KEY',
+            ) from None
+
+    def private_file(self) -> Path | None:
+        if self.path is None or _agent_holds(self.key):
+            return None
+        private = self.path.with_name(self.path.name.removesuffix(".pub"))
+        return private if private.exists() else None
+
+    def _run(self, arguments: list[str]) -> None:
+        """Run the program. That a security key waits to be touched reaches the person at once."""
+        touched, ours = self.key.type == SK_ED25519, Path(self.program).name == _SSH_KEYGEN
+        command = [self.program, *(["-q"] if touched and ours else []), *arguments]
+        try:
+            running = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=None if touched and not ours else subprocess.PIPE
+            )
         except OSError as error:
             raise Failed(
                 "no-signing-program",
                 f"{self.program} can't be run: {error.strerror}",
                 "install OpenSSH, or correct gpg.ssh.program",
             ) from None
-        if done.returncode:
-            raise self._failed(_last_line(done.stderr or b"") or f"it ended with status {done.returncode}")
+        said = b""
+        with running:
+            for line in running.stderr or ():
+                if line.startswith(_TOUCH):
+                    print(line.decode("utf-8", "replace"), end="", file=sys.stderr, flush=True)
+                else:
+                    said += line
+        if running.returncode:
+            why = _last_line(said).replace(f" {arguments[-1]}", "")  # a file of ours, which is gone by then
+            raise self._failed(why or f"it ended with status {running.returncode}")
 
     def _checked(self, written: bytes, message: bytes, namespace: str) -> bytes:
         """Programs wrap lines as they please, so write the armour anew, and take it only if it verifies."""
@@ -167,48 +237,61 @@ class _ProgramSigner:
         except ValueError:
             raise self._failed("what it wrote is no signature") from None
         with about(self.program):
-            signature = sshsig.parse(armour)
+            signature = sshsig.parse(armour, take_certificate=self.certificate is not None)
             if signature.key != self.key:
                 raise Failed(
                     "wrong-key-signed",
                     f"it signed with {signature.key.key_id} and was asked for {self.key.key_id}",
                     "correct user.signingkey, or name the key with --key",
                 )
+            if signature.certificate != self.certificate:
+                raise self._failed("the certificate in it is not the one that was named")
             sshsig.verify(signature, message, namespace)
         return armour
 
     def _failed(self, why: str) -> Failed:
-        return Failed(
-            "signing-failed",
-            f"{self.program} made no signature with the key {self.key.key_id}: {why}",
-            "see with ssh-add -L whether an agent holds the key, and add it with ssh-add"
-            if self.key.type != SK_ED25519
-            else "plug the security key in, and touch it when it blinks",
-        )
+        if self.key.type == SK_ED25519:
+            mend = "plug the security key in, and touch it when it blinks"
+        elif self.certificate is not None:
+            mend = "an agent takes a certificate with its key: have KEY-cert.pub beside KEY, then ssh-add KEY"
+        else:
+            mend = "see with ssh-add -L whether an agent holds the key, and add it with ssh-add"
+        return Failed("signing-failed", f"{self.program} made no signature with the key {self.key.key_id}: {why}", mend)
 
 
-def _from_file(path: Path, program: str, ask: Ask | None) -> Signer:
+def _from_file(path: Path, program: str, ask: Ask | None, take_certificate: bool) -> Signer:
     """Decide by what the file holds, and by what lies beside it, who signs."""
     data = _read(path)
-    public, private_path = None, path
+    public, certificate, private_path = None, None, path
     if not data.startswith(_PEM):
         with about(str(path)):
-            public = PublicKey.from_file_text(data.decode("utf-8", "replace"))
-        private_path = path.with_suffix("") if path.suffix == ".pub" else path
+            public, certificate = _public(data.decode("utf-8", "replace"), take_certificate)
+        private_path = path.with_name(path.name.removesuffix("-cert.pub" if certificate else ".pub"))
         if private_path == path or not private_path.exists():
-            return _ProgramSigner(public, program, path)
+            return _ProgramSigner(public, certificate, program, path)
         data = _read(private_path)
     key, encrypted = _outside(private_path, data)
     if public not in (None, key):
         raise Failed(
             "key-files-differ",
             f"{path} and {private_path} are two different keys",
-            f"write the public one anew: ssh-keygen -y -f {shlex.quote(str(private_path))} > {shlex.quote(str(path))}",
+            "name the certificate of this key"
+            if certificate
+            else "write the public one anew: "
+            f"ssh-keygen -y -f {shlex.quote(str(private_path))} > {shlex.quote(str(path))}",
         )
-    if Path(program).name != _SSH_KEYGEN or key.type == SK_ED25519 or (encrypted and _agent_holds(key)):
-        return _ProgramSigner(key, program, path)
+    if Path(program).name != _SSH_KEYGEN or key.type == SK_ED25519 or (encrypted and _agent_holds(certificate or key)):
+        return _ProgramSigner(key, certificate, program, path)
     _check_private(private_path)
-    return _FileSigner(key, private_path, encrypted, data, ask)
+    return _FileSigner(key, certificate, private_path, encrypted, data, ask)
+
+
+def _public(text: str, take_certificate: bool) -> tuple[PublicKey, Certificate | None]:
+    """Read the public key that was named, and its certificate if it is that which was named."""
+    if take_certificate and is_certificate_text(text):
+        certificate = Certificate.from_file_text(text)
+        return certificate.key, certificate
+    return PublicKey.from_file_text(text), None
 
 
 def _outside(path: Path, data: bytes) -> tuple[PublicKey, bool]:
@@ -324,8 +407,11 @@ def _literal(key: str) -> str | None:
     return key if _KEY_LINE.match(key) else None
 
 
-def _agent_holds(key: PublicKey) -> bool:
-    """Whether an agent has unlocked the key already, so that nobody need be asked for its passphrase."""
+def _agent_holds(key: PublicKey | Certificate) -> bool:
+    """Whether an agent has unlocked the key already, so that nobody need be asked for its passphrase.
+
+    It signs with a certificate only where `ssh-add` found that, too, beside the key.
+    """
     if not os.environ.get("SSH_AUTH_SOCK"):
         return False
     try:

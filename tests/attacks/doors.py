@@ -93,7 +93,13 @@ class Thrown:
 
     def endorse(self, name: str, proposal: str, tag: str, domain: str) -> None:
         """Have an endorsement pushed for `domain`, together with its proposal, and held out in a snapshot."""
-        ref = f"refs/endorsements/{proposal}/{domain}"
+        self._support(name, proposal, tag, f"refs/endorsements/{proposal}/{domain}")
+
+    def release(self, name: str, proposal: str, tag: str, key: str) -> None:
+        """Have a release pushed for the key of that name; as `endorse`."""
+        self._support(name, proposal, tag, f"refs/releases/{proposal}/{key}")
+
+    def _support(self, name: str, proposal: str, tag: str, ref: str) -> None:
         self._brought |= {f"refs/proposals/alice/{len(self._thrown)}": proposal, ref: tag}
         content = forge.read_object(self.doors.bench, tag)
         self._thrown[name] = ref, lambda: self.doors.snapshot(proposal, mergetags=[content])

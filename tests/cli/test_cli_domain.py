@@ -34,8 +34,10 @@ def test_a_domain_begins_with_its_manifest(world: World, clone_of: Clones) -> No
                         "key": world.stranger.pub,
                         "key_id": world.stranger.key_id,
                         "roles": ["root", "publisher"],
+                        "certifies": [],
                     }
                 ],
+                "revoked_serials": [],
             }
         ],
     }

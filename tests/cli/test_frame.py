@@ -18,10 +18,13 @@ from gitledger.roles.place import Place
 COMMANDS = (
     *("init", "clone", "fetch", "status", "verify", "log", "show", "pin", "allowed-signers", "demo"),
     *("propose", "proposals", "withdraw", "endorse", "emit", "rotate", "rotations", "policy", "adopt", "doctor"),
-    "collect",
-    *("domain new", "domain add-key", "domain revoke-key", "domain show", "domain prove"),
+    *("collect", "release", "whoami"),
+    *("domain new", "domain add-key", "domain revoke-key", "domain show", "domain prove", "domain export"),
     *("hooks install", "hooks check", "host freeze", "host thaw", "evidence check"),
     *("carry out", "carry in", "carry inspect"),
+    *("node grant", "node list", "node revoke"),
+    *("attestations", "trace", "certify snapshot", "certify path", "certify audit", "certify add"),
+    *("certify run", "certify replay"),
     *("mirror add", "mirror push", "mirror status", "mirror remove", "mirror watch"),
 )
 

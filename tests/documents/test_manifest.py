@@ -66,7 +66,7 @@ def test_a_key_of_nobody_has_no_entry_and_no_role(manifest: str, key_line: KeyLi
 MALFORMED = {
     "another document": ("asl.domain.manifest", "asl.common.policy", "document-form"),
     "another version": ("version: 0.1", "version: 1", "document-form"),
-    "an unknown key": ("domain_id: alice", "domain_id: alice\nrevoked_serials: []", "unknown-field"),
+    "an unknown key": ("domain_id: alice", "domain_id: alice\nrevoked: []", "unknown-field"),
     "an unknown key of a key": ("name: eyes, ", "name: eyes, since: now, ", "unknown-field"),
     "a domain of digits": ("domain_id: alice", 'domain_id: "123"', "domain-id"),
     "a number for a domain": ("domain_id: alice", "domain_id: 123", "document-form"),
@@ -81,6 +81,19 @@ MALFORMED = {
     "a role twice": ("[publisher, executor]", "[publisher, publisher]", "role-twice"),
     "an auditor who writes": ("[auditor]", "[auditor, publisher]", "auditor-alone"),
     "a name twice": ("name: eyes", "name: laptop", "key-name-twice"),
+    "roles to hand out twice": ("[root]", "[root], certifies: [executor, executor]", "role-twice"),
+    "root handed out": ("[root]", "[root], certifies: [root]", "certifies-root"),
+    "auditor handed out": ("[root]", "[root], certifies: [publisher, auditor]", "certifies-root"),
+    "an unknown role handed out": ("[root]", "[root], certifies: [king]", "document-form"),
+    "nothing handed out": ("[root]", "[root], certifies: []", "document-form"),
+    "one role handed out without brackets": ("[root]", "[root], certifies: executor", "document-form"),
+    "an auditor who hands out": ("[auditor]", "[auditor], certifies: [executor]", "auditor-alone"),
+    "a serial twice": ("keys:\n", "revoked_serials: [7, 8, 7]\nkeys:\n", "serial-twice"),
+    "the serial 0": ("keys:\n", "revoked_serials: [0]\nkeys:\n", "document-form"),
+    "a serial of 2^63": ("keys:\n", "revoked_serials: [9223372036854775808]\nkeys:\n", "document-form"),
+    "a serial in quotes": ("keys:\n", 'revoked_serials: ["7"]\nkeys:\n', "document-form"),
+    "a serial that is true": ("keys:\n", "revoked_serials: [true]\nkeys:\n", "document-form"),
+    "one serial without brackets": ("keys:\n", "revoked_serials: 7\nkeys:\n", "document-form"),
     "nobody root": ("[root]", "[publisher]", "no-root"),
     "a key in the wrong type": ("keys:\n", "keys: none\nrest:\n", "document-form"),
 }
@@ -93,6 +106,19 @@ def test_a_malformed_manifest_is_refused_and_its_twin_is_not(manifest: str, old:
     with pytest.raises(LedgerError) as caught:
         Manifest.parse(manifest.replace(old, new).encode())
     assert caught.value.rule == rule
+
+
+def test_a_manifest_says_what_a_key_may_hand_out_and_which_certificates_count_no_more(manifest: str) -> None:
+    document = manifest.replace("[root]", "[root], certifies: [executor, producer, publisher]")
+    read = Manifest.parse(f"{document}revoked_serials: [12, 7, 9223372036854775807]\n".encode())
+    assert [key.certifies for key in read.keys] == [("executor", "producer", "publisher"), (), ()]
+    assert read.revoked_serials == (12, 7, 2**63 - 1)
+    assert Manifest.parse(f"{manifest}revoked_serials: []\n".encode()) == Manifest.parse(manifest.encode())
+
+
+def test_a_key_that_is_not_root_may_hand_out_roles_that_it_has_not(manifest: str) -> None:
+    document = manifest.replace("[publisher, executor]", "[producer]\n    certifies: [publisher]")
+    assert laptop(document.encode()).certifies == ("publisher",)
 
 
 def test_no_keys_are_no_manifest(manifest: str) -> None:
@@ -225,6 +251,19 @@ def test_a_rendered_manifest_has_the_layout_of_the_spec(key_line: KeyLine, sign:
         "    roles: [publisher, producer]\n"
         "    proof: |\n" + "".join(f"      {line}\n" for line in armour.splitlines())
     )
+
+
+def test_what_is_handed_out_and_revoked_is_rendered_where_there_is_any(key_line: KeyLine, sign: Sign) -> None:
+    armour = sign("nodes", proof_message(LEDGER_ID, "alice"), PROOF_NAMESPACE)
+    keys = (
+        ManifestKey(name="root", key=key_line("root"), roles=("root",), certifies=("executor", "publisher")),
+        ManifestKey(name="nodes", key=key_line("nodes"), roles=("producer",), certifies=("executor",), proof=armour),
+    )
+    written = Manifest.of("alice", keys, (12, 7))
+    assert Manifest.parse(written.render().encode()) == written
+    assert f"key: {key_line('root')}, roles: [root], certifies: [executor, publisher]}}\n" in written.render()
+    assert "    roles: [producer]\n    certifies: [executor]\n    proof: |\n" in written.render()
+    assert written.render().endswith("-----END SSH SIGNATURE-----\nrevoked_serials: [12, 7]\n")
 
 
 @pytest.mark.parametrize("name", ["no", "null", "1e3", "0x1", "2024-01-01", "yes"])

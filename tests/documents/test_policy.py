@@ -270,7 +270,7 @@ def test_a_pattern_made_to_be_slow_is_not() -> None:
     began = time.process_time()
     assert not rules[0].matches("a" * 255)
     assert not rules[1].matches("/".join("a" * 2000))
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 0.2
 
 
 def test_every_rule_that_matches_is_told_in_the_order_of_the_policy() -> None:

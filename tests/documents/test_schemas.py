@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from gitledger.documents.manifest import Manifest, ManifestKey
+from gitledger.documents.publish import SCHEMA_LINE, Publish
 from gitledger.documents.schemas import schemas
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -30,7 +31,7 @@ def validated(schema: str, text: str) -> None:
     jsonschema.Draft202012Validator(load(schema)).validate(yaml.safe_load(text))
 
 
-@pytest.mark.parametrize("name", ["policy.schema.json", "manifest.schema.json"])
+@pytest.mark.parametrize("name", ["policy.schema.json", "manifest.schema.json", "publish.schema.json"])
 def test_a_schema_is_what_the_types_say(name: str) -> None:
     assert (TEMPLATES / name).read_text(encoding="utf-8") == schemas()[name], (
         "run: python -m gitledger.documents.schemas templates"
@@ -52,8 +53,9 @@ def test_the_first_line_of_a_template_names_a_schema_that_stands_beside_it(name:
 
 
 def test_no_schema_refuses_a_key_of_the_spec_or_knows_another() -> None:
-    policy, manifest = (load(name)["$defs"] for name in ("policy.schema.json", "manifest.schema.json"))
-    names = {kind: set(body["properties"]) for kind, body in (policy | manifest).items()}
+    policy, manifest, publish = (load(f"{name}.schema.json")["$defs"] for name in ("policy", "manifest", "publish"))
+    every = policy | manifest | publish
+    names = {kind: set(body["properties"]) for kind, body in every.items()}
     assert names == {
         "Policy": {
             "artifact_type", "version", "revision", "witness_policy", "registration", "rekey", "paths", "limits",
@@ -62,10 +64,12 @@ def test_no_schema_refuses_a_key_of_the_spec_or_knows_another() -> None:
         "Authority": {"domain_id", "pubkey_id"},
         "PathRule": {"match", "proposers", "endorsements"},
         "Limits": {"proposal_bytes", "proposal_paths", "pending_per_domain", "certificate_grace"},
-        "Manifest": {"artifact_type", "version", "domain_id", "keys"},
-        "ManifestKey": {"name", "key", "roles", "proof"},
+        "Manifest": {"artifact_type", "version", "domain_id", "keys", "revoked_serials"},
+        "ManifestKey": {"name", "key", "roles", "certifies", "proof"},
+        "Publish": {"artifact_type", "version", "rules"},
+        "PublishRule": {"match", "keys", "approvals"},
     }  # fmt: skip
-    assert all(body["additionalProperties"] is False for body in (policy | manifest).values())
+    assert all(body["additionalProperties"] is False for body in every.values())
 
 
 def test_every_pattern_of_a_schema_is_anchored() -> None:
@@ -86,6 +90,19 @@ def test_an_editor_finds_nothing_wrong_with_a_template(name: str) -> None:
 def test_an_editor_finds_nothing_wrong_with_a_manifest_that_was_rendered(key_line: Callable[[str], str]) -> None:
     entry = ManifestKey(name="laptop", key=key_line("laptop"), roles=("root", "publisher"))
     validated("manifest.schema.json", Manifest.of("alice", (entry,)).render())
+    nodes = ManifestKey(name="nodes", key=key_line("nodes"), roles=("root",), certifies=("executor",))
+    validated("manifest.schema.json", Manifest.of("alice", (nodes,), (7, 12)).render())
+
+
+def test_an_editor_finds_nothing_wrong_with_rules_of_publishing_and_marks_what_is() -> None:
+    rule = "{match: releases/**, keys: [laptop], approvals: 1}"
+    text = f"artifact_type: asl.domain.publish\nversion: 0.1\nrules:\n  - {rule}\n"
+    Publish.parse(f"{SCHEMA_LINE}\n{text}".encode())
+    validated("publish.schema.json", text)
+    assert SCHEMA_LINE.endswith("/publish.schema.json")
+    for old, new in (("approvals: 1", "approvals: 0"), ("laptop", "Laptop"), ("keys", "key"), ("0.1", "0.2")):
+        with pytest.raises(jsonschema.ValidationError):
+            validated("publish.schema.json", text.replace(old, new))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ TESTS = HERE.parent
 sys.path[:0] = [path for path in (str(TESTS), str(HERE)) if path not in sys.path]
 
 import forge  # noqa: E402
+import stating  # noqa: E402, F401
 
 from gitledger.errors import Malformed  # noqa: E402
 from gitledger.objects.store import Store  # noqa: E402

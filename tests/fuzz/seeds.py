@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from notarised import ALICE, HERE, JAMES, TESTS, WAITING, YOU, Ground, forge
+from notarised import ALICE, HERE, JAMES, TESTS, WAITING, YOU, Ground, forge, stating
 
 from gitledger.objects.store import Store
 from gitledger.roles.evidence import of_fork, of_misconduct
@@ -42,7 +42,7 @@ def write() -> None:
     """Write every seed into the corpus."""
     with tempfile.TemporaryDirectory() as where:
         ground = Ground(Path(where))
-        for kind in (_objects, _keys, _documents, _artifacts, _evidence, _carried, _said):
+        for kind in (_objects, _keys, _documents, _artifacts, _statements, _evidence, _carried, _said):
             for target, data in kind(ground):
                 keep(target, data)
 
@@ -67,6 +67,10 @@ def _keys(ground: Ground) -> Seeds:
     for key in (YOU, ALICE):
         yield "public-key", key.with_suffix(".pub").read_bytes()
         yield "public-key", forge.line(key).encode()
+    for options in ({}, {"kind": 2, "serial": 0, "critical": ("force-command", "verify-required"), "before": 1 << 40}):
+        blob = forge.certificate(TESTS / "keys" / "spare-1", ALICE, ["executor@alice", "publisher@alice"], **options)
+        yield "certificate", blob
+        yield "certified", blob[: -(4 + 4 + len("ssh-ed25519") + 4 + 64)]
     for name in ("alice", "common@42", "30d", "24h", forge.sha256(b""), forge.key_id(ALICE)):
         yield "names", name.encode()
 
@@ -111,6 +115,33 @@ def _artifacts(ground: Ground) -> Seeds:
         yield "proposed", _unsigned(repo, oid)
     for endorsements in ((), (ground.endorsement,)):
         yield "emitted", _unsigned(repo, forge.snapshot(repo, tip, waiting, JAMES, endorsements=endorsements))
+
+
+def _statements(ground: Ground) -> Seeds:
+    """One of each kind that is true of the ledger, and one of another's."""
+    tip, path = ground.line[-1], "domains/alice/domain.yaml"
+    about = stating.subject("common@4", forge.hash_of(ground.repo, tip))
+    digest = forge.sha256(forge.git(ground.repo, "cat-file", "blob", f"{tip}:{path}"))
+    hash_ = f"sha256:{about['digest']['sha256']}"
+    at = {"ledger": ground.anchor, "name": "common@4", "hash": hash_}
+    bound = {"common@4": hash_, f"common@4:{path}": digest}
+    ran = {"ledgers": {"common": ground.anchor}, "inputs": [f"common@4:{path}"], "resolved": bound}
+    located = stating.subject("domain.yaml", digest)
+    made = (
+        stating.represents(ground.anchor, about),
+        stating.audit(ground.anchor, about, ("all of it",), ("one line",)),
+        stating.stated("urn:gitledger:located-at:1", {"path": "/home/x"}, stating.subject("x", digest)),
+        stating.stated("urn:gitledger:located-at:1", {"path": path, "snapshot": at}, located),
+        stating.receipt("alice", outputs={"out/x": b"x"}, epoch=forge.when(ground.repo, tip), **ran),
+        stating.stated("https://example.org/x/v1", {"deep": [[{"a": [2.0]}]]}, about | {"mediaType": "text/plain"}),
+        stating.represents(digest, stating.subject("alice@9", digest)),
+    )
+    for one in made:
+        payload = json.dumps(one).encode()
+        yield "statement", payload
+        yield "attested", payload
+    yield "envelope", stating.envelope(made[0], ALICE)
+    yield "envelope", stating.envelope(made[1], ALICE, JAMES)
 
 
 def _evidence(ground: Ground) -> Seeds:

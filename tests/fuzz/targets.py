@@ -28,20 +28,23 @@ from gitledger.documents.manifest import Manifest
 from gitledger.documents.names import SnapshotName, check_digest, check_domain, check_key_id, seconds_of
 from gitledger.documents.policy import Policy
 from gitledger.documents.rotation import Rotation
+from gitledger.documents.statement import Receipt, Statement
 from gitledger.documents.witness import Witness
-from gitledger.errors import LedgerError
+from gitledger.errors import LedgerError, Refused
 from gitledger.exchange import bundles, remotes, watched
 from gitledger.objects import codec, entries, paths, store
 from gitledger.objects.codec import Commit, Tag
 from gitledger.roles import carrier, gate
 from gitledger.roles.evidence import Evidence
 from gitledger.roles.evidence import check as check_evidence
-from gitledger.rules import endorsement, proposal, refusal, rotations, snapshot, succession
+from gitledger.rules import attestation, endorsement, nodes, proposal, refusal, rotations, snapshot, succession
 from gitledger.rules.advance import advance
 from gitledger.rules.entry import Entry
+from gitledger.rules.support import NOTHING
 from gitledger.rules.transition import apply
-from gitledger.signing import sshsig
+from gitledger.signing import dsse, sshsig
 from gitledger.signing.keys import PublicKey
+from gitledger.signing.sshcert import Certificate
 
 Target = Callable[[bytes], None]
 
@@ -147,6 +150,37 @@ def signature_blob(data: bytes) -> None:
     """The bytes within the armour have one reading: what is read encodes to the same armour."""
     armour = sshsig.armoured(data)
     signature(armour)
+
+
+@target
+def certificate(data: bytes) -> None:
+    """A certificate's bytes have one reading, as a file and in a signature, where a caller asks for one."""
+    read = Certificate(data)
+    assert read.blob == data
+    assert Certificate.from_file_text(read.text) == read
+    armour = forge.sshsig(ALICE, b"something", public=data)
+    signed = sshsig.parse(armour, take_certificate=True)
+    assert signed.certificate == read and signed.key == read.key
+    assert sshsig.encode(signed) == armour
+    try:
+        sshsig.parse(armour)
+    except Refused:
+        return
+    raise AssertionError("it is taken where a plain key is wanted")
+
+
+@target
+def certified(data: bytes) -> None:
+    """What alice certifies (hers is the signature over the input) is hers, and no role where no manifest certifies."""
+    read = Certificate(data + forge.ssh_string(forge.ssh_string(b"ssh-ed25519") + _raw(data)))
+    assert read.signer.blob == forge.blob(ALICE)
+    state = ground().snapshot(4).state
+    try:
+        nodes.granted(state, read, "alice", max(read.valid_after, 1))
+    except Refused:
+        read.grants  # noqa: B018 - raises nothing but what every target may
+        return
+    raise AssertionError("it gives roles")
 
 
 @target
@@ -258,6 +292,40 @@ def rotation(data: bytes) -> None:
         _seal(min(read.created_at_logseq, 4), data)
 
 
+@target
+def envelope(data: bytes) -> None:
+    """An envelope that is written again reads as the same; nobody signed anything that was changed."""
+    read = dsse.Envelope.parse(data)
+    again = dsse.Envelope.parse(read.encode())
+    assert again == read
+    assert again.encode() == read.encode()
+    assert len(data) <= dsse.LARGEST
+    dsse.verify(read, {key.key_id: key for key in (PublicKey.parse(forge.line(key)) for key in (ALICE, JAMES))})
+
+
+@target
+def statement(data: bytes) -> None:
+    """A statement has one form of bytes that reads as the same; what it says covers all that it names."""
+    read = Statement.parse(data)
+    assert Statement.parse(read.encode()) == read
+    assert Statement.parse(read.encode()).encode() == read.encode()
+    assert read.signed_by and read.subject
+    if isinstance(read.said, Receipt):
+        bound = read.said.build_definition.resolved_dependencies
+        assert len(bound) == len(read.said.snapshots) + len(read.said.files)
+        assert {name.ledger for name in read.said.snapshots} == read.said.external.ledgers.keys()
+
+
+@target
+def attested(data: bytes) -> None:
+    """A statement that alice signed, in any role, is true of common@4 or refused, however often it is asked."""
+    key, state = PublicKey.parse(forge.line(ALICE)), ground().snapshot(4).state
+    content = dsse.sign(data, key, forge.private(ALICE).sign).encode()
+    signers = {key.key_id: (key, frozenset({"publisher", "producer", "executor", "auditor"}))}
+    held = attestation.taken(state, "alice", content, signers)
+    assert attestation.taken(state, "alice", content, signers) == held
+
+
 # Artifacts, signed by whom they must be: what is fuzzed is what was signed
 
 
@@ -334,7 +402,7 @@ def emitted(data: bytes) -> None:
         assert after.number == 5
         assert after.commit.payload == data
         one = proposal.read(held, after.commit.parents[1])
-        composed = snapshot.accepting(trusted, apply(trusted.state, one), (), after.seconds)
+        composed = snapshot.accepting(trusted, apply(trusted.state, one), NOTHING, after.seconds)
         assert after.commit.mergetags or composed == data
 
 
@@ -450,6 +518,11 @@ def _seal(number: int, data: bytes) -> None:
         assert _RULE.fullmatch(error.rule)
     else:
         assert sealed.after.number == number + 1
+
+
+def _raw(data: bytes) -> bytes:
+    """The string that holds alice's Ed25519 signature of these bytes."""
+    return forge.ssh_string(forge.private(ALICE).sign(data))
 
 
 def _signed(payload: bytes, key: Any = ALICE) -> bytes:

@@ -24,10 +24,11 @@ SOURCE = "".join(MODULES.values())
 
 NO_BOUND = {
     *("MAX_SECONDS", "LONGEST_SECONDS", "MAX_INTEGER", "LARGEST_NUMBER", "SALT_LIMIT"),  # how far the format counts
+    *("LARGEST_EXACT",),  # and how far readers of it count exactly
     *("FORMAT", "REGULAR", "EXECUTABLE", "DIRECTORY", "INTERRUPTED"),  # numbers that are names
-    *("ID256", "LONGER", "KINDS"),  # what a format of git fixes
+    *("ID256", "LONGER", "KINDS", "FOREVER"),  # what a format of git or of OpenSSH fixes
     *("FIRST_WAIT", "LONGEST_WAIT", "STALE_SECONDS", "KEEP_EVERY"),  # when something is done
-    *("HELD_BYTES", "LOOSE", "LARGE"),  # how what we make is written
+    *("HELD_BYTES", "LOOSE", "LARGE", "EARLIER"),  # how what we make is made
 }
 """The public whole numbers of the program that bound nothing of what comes from elsewhere."""
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gitledger.errors import LedgerError, Malformed
 from gitledger.objects import unicode14
-from gitledger.objects.paths import check_component, check_path, fold
+from gitledger.objects.paths import check_component, check_path, check_together, fold
 
 # rule, the raw name, an honest name that differs from it as little as may be
 REFUSED = [
@@ -232,6 +232,26 @@ def test_a_path_has_at_most_1000_bytes() -> None:
         check_path("bc/" + path[1:])
     with pytest.raises(LedgerError, match="path-length"):
         check_path("é" * 501)
+
+
+@pytest.mark.parametrize(
+    ("paths", "rule"),
+    [
+        (["out.tar", "out.tar/x"], "file-directory-conflict"),
+        (["a", "a-b", "a.b", "a/b"], "file-directory-conflict"),
+        (["A", "a/b"], "names-alike"),
+        (["o/x", "o/X"], "names-alike"),
+        (["o/x", "o-p", "O/y"], "names-alike"),
+        (["a/straße/x", "a/STRASSE/y"], "names-alike"),
+    ],
+)
+def test_no_tree_holds_what_is_one_name_or_a_file_and_a_directory(paths: list[str], rule: str) -> None:
+    for given_so in (paths, paths[::-1]):
+        with pytest.raises(LedgerError) as caught:
+            check_together(given_so)
+        assert caught.value.rule == rule
+    check_together([f"{number}/{path}" for number, path in enumerate(paths)])
+    check_together(["out.tar", "out.tar.gz", "out/x", "out/y/x", "out-x"])
 
 
 def test_bytes_that_are_no_name_and_names_that_are_forbidden_are_told_apart() -> None:

@@ -16,7 +16,7 @@ from world import Person, World
 
 from gitledger.errors import Fork, LedgerError, Unsound
 from gitledger.exchange import quarantine
-from gitledger.roles import authority, carrier, consumer, offering, proposer, succession, taking
+from gitledger.roles import authority, carrier, consumer, offering, proposer, succession, supporting, taking
 from gitledger.roles.carrier import Taken
 from gitledger.rules import proposal
 from gitledger.rules.queue import Queue
@@ -88,7 +88,7 @@ def test_a_witness_that_is_never_online_is_served_by_sticks(open_world: World, t
     assert outcomes(take(world, james, stick / "alice"))[done.ref] == "taken"
     with world.acting(world.james):
         place = world.place(james)
-        matter = authority.look(place, proposer.find(place, "one"))
+        matter = supporting.look(place, proposer.find(place, "one"))
         assert authority.endorse(place, world.james.signer(), matter).kept
     endorsed = f"refs/endorsements/{done.proposal.oid}/james"
     assert set(out(world, james, stick / "james", to="witness").refs) == {done.ref, endorsed}

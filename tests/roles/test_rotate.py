@@ -154,6 +154,7 @@ def test_it_is_on_the_disk_before_the_key_signs(world: World) -> None:
 
         class Watching:
             key = signer.key
+            certificate = None
 
             def sign(self, message: bytes, namespace: str) -> bytes:
                 remembered_then.append((Memory.of(place.anchor).directory / "endorsed.json").read_bytes())

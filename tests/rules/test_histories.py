@@ -22,7 +22,7 @@ from gitledger.objects.store import Store
 from gitledger.objects.trees import File, Tree
 from gitledger.roles import segments
 from gitledger.roles.founding import Founders, found
-from gitledger.rules import endorsement, proposal, snapshot, tags
+from gitledger.rules import endorsement, proposal, snapshot, support, tags
 from gitledger.rules.advance import advance, genesis, pinned
 from gitledger.rules.state import Snapshot, State
 from gitledger.rules.transition import apply
@@ -54,6 +54,7 @@ class Key:
 
     seed: int
     private: Ed25519PrivateKey = field(init=False)
+    certificate = None
 
     def __post_init__(self) -> None:
         self.private = Ed25519PrivateKey.from_private_bytes(bytes([self.seed]) * 32)
@@ -171,9 +172,7 @@ def emit(store: Store, newest: Snapshot, oid: str, lie: str) -> str:
         ident = Ident(name, f"{name}@example.org", accepted.seconds, "+0000")
         payload = tags.compose(accepted, endorsement.VERB, "Endorse", (f"Endorses: {accepted.hash}",), ident)
         signed.append(payload + key.sign(payload, "git"))
-    wanted = endorsement.usable(
-        signed[: 1 if lie == "quorum" else 3], accepted, transition.demands, newest.state.policy
-    )
+    wanted = support.gathered(signed[: 1 if lie == "quorum" else 3], transition, newest.state.policy)
     seconds = newest.seconds - 1 if lie == "time" else newest.seconds + 1
     payload = snapshot.accepting(newest, transition, wanted, seconds)
     if lie == "message":

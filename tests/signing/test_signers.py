@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gitledger.errors import Failed, LedgerError, Malformed, Refused
 from gitledger.signing import signers, sshsig
 from gitledger.signing.keys import PublicKey
+from gitledger.signing.sshcert import Certificate
 
 MESSAGE = b"common@1\n"
 
@@ -397,6 +398,122 @@ def test_nothing_is_left_behind(
     configure(repository, "gpg.ssh.program", script(home / "program", 'ssh-keygen "$@"; exit 1'))
     refusal(lambda: found(repository, str(alice)).sign(MESSAGE, "git"))
     assert list(place.iterdir()) == []
+
+
+# Certificates
+
+
+def certified(path: Path, signer: str = "nodes") -> Path:
+    """A certificate of the key in that file, by another key, beside it."""
+    ca = path.with_name(signer)
+    if not ca.exists():
+        make_key(ca)
+    run("ssh-keygen", "-q", "-s", ca, "-I", "rescue-1", "-n", "executor@alice", "-z", "7", public(path))
+    return path.with_name(path.name + "-cert.pub")
+
+
+def holds_certificate(signer: signers.Signer, file: Path) -> None:
+    """What the signer signs holds the certificate in that file, byte for byte as ssh-keygen writes it."""
+    certificate = Certificate.from_file_text(file.read_text())
+    signature = sshsig.parse(signer.sign(MESSAGE, "git"), take_certificate=True)
+    sshsig.verify(signature, MESSAGE, "git")
+    assert (signature.certificate, signature.key) == (signer.certificate, signer.key) == (certificate, certificate.key)
+
+
+@pytest.mark.parametrize("named", ["{file}", "~/alice-cert.pub"])
+def test_a_certificate_that_is_named_goes_into_the_signature(alice: Path, named: str) -> None:
+    file = certified(alice)
+    signer = signers.find(None, named.format(file=file), ask=no_question, take_certificate=True)
+    holds_certificate(signer, file)
+    command = ("ssh-keygen", "-Y", "sign", "-n", "git", "-f", file)
+    assert signer.sign(MESSAGE, "git").decode() == run(*command, given=MESSAGE)
+
+
+def test_a_certificate_signs_as_git_does_with_the_same_setting(repository: Path, alice: Path) -> None:
+    file = certified(alice)
+    configure(repository, "user.signingkey", file)
+    holds_certificate(signers.find(repository / ".git", None, ask=no_question, take_certificate=True), file)
+    run("git", "-C", repository, "commit", "-q", "-S", "--allow-empty", "-m", "by git")
+    _, _, rest = run("git", "-C", repository, "cat-file", "commit", "HEAD").partition("gpgsig ")
+    armour = rest.partition("\n\n")[0].replace("\n ", "\n").encode() + b"\n"
+    assert sshsig.parse(armour, take_certificate=True).certificate == Certificate.from_file_text(file.read_text())
+
+
+def test_a_certificate_is_refused_where_none_may_stand(alice: Path) -> None:
+    file = certified(alice)
+    for named in (str(file), file.read_text()):
+        error = refusal(lambda named=named: signers.find(None, named, ask=no_question))
+        assert (type(error), error.rule) == (Refused, "certificate-not-taken-here")
+    holds(signers.find(None, str(public(alice)), ask=no_question), alice)
+
+
+def test_a_certificate_that_only_lies_beside_the_key_is_not_used(alice: Path) -> None:
+    certified(alice)
+    for named in (alice, public(alice)):
+        signer = signers.find(None, str(named), ask=no_question, take_certificate=True)
+        assert signer.certificate is None
+        holds(signer, alice)
+
+
+@pytest.mark.usefixtures("agent")
+@pytest.mark.parametrize("form", ["{path}", "key::{line}", "{line}"])
+def test_an_agent_signs_with_a_certificate_that_it_holds(alice: Path, form: str) -> None:
+    file = certified(alice)
+    run("ssh-add", "-q", alice)
+    alice.unlink()
+    named = form.format(path=file, line=file.read_text().strip())
+    holds_certificate(signers.find(None, named, ask=no_question, take_certificate=True), file)
+
+
+@pytest.mark.usefixtures("agent")
+def test_an_agent_that_holds_the_key_alone_refuses_its_certificate_and_the_mend_says_so(alice: Path) -> None:
+    run("ssh-add", "-q", alice)
+    file = certified(alice)
+    held = alice.rename(alice.with_name("elsewhere"))
+    error = refusal(lambda: signers.find(None, str(file), ask=None, take_certificate=True).sign(MESSAGE, "git"))
+    assert error.rule == "signing-failed" and "have KEY-cert.pub beside KEY, then ssh-add KEY" in error.mend
+    held.rename(alice)
+    run("ssh-add", "-q", alice)
+    alice.rename(held)
+    holds_certificate(signers.find(None, str(file), ask=no_question, take_certificate=True), file)
+
+
+@pytest.mark.usefixtures("agent")
+def test_an_agent_that_holds_the_certificate_of_a_locked_key_asks_for_no_passphrase(home: Path) -> None:
+    locked = make_key(home / "locked")
+    file = certified(locked)
+    run("ssh-add", "-q", locked)
+    run("ssh-keygen", "-q", "-p", "-P", "", "-N", "correct horse", "-f", locked)
+    holds_certificate(signers.find(None, str(file), ask=no_question, take_certificate=True), file)
+
+
+def test_a_locked_key_with_a_certificate_asks_for_its_passphrase(home: Path) -> None:
+    locked = make_key(home / "locked", passphrase="correct horse")
+    file = certified(locked)
+    holds_certificate(signers.find(None, str(file), ask=lambda _: "correct horse", take_certificate=True), file)
+
+
+def test_a_certificate_beside_another_key_is_a_sentence(home: Path, alice: Path) -> None:
+    james = make_key(home / "james")
+    file = certified(james).rename(home / "alice-cert.pub")
+    error = refusal(lambda: signers.find(None, str(file), ask=no_question, take_certificate=True))
+    assert error.rule == "key-files-differ"
+
+
+@pytest.mark.parametrize("written", ["alice.pub", "alice-other-cert.pub"])
+def test_a_program_that_leaves_the_certificate_out_or_swaps_it_is_refused(
+    repository: Path, home: Path, alice: Path, written: str
+) -> None:
+    certified(alice, "others").rename(home / "alice-other-cert.pub")
+    (home / "alice-other").write_bytes(alice.read_bytes())
+    (home / "alice-other").chmod(0o600)
+    file = certified(alice)
+    configure(repository, "gpg.ssh.program", script(home / "program", 'exec ssh-keygen "$@"'))
+    holds_certificate(signers.find(repository / ".git", str(file), ask=no_question, take_certificate=True), file)
+    line = f"ssh-keygen -Y sign -n git -f {home / written} $7"
+    configure(repository, "gpg.ssh.program", script(home / "program", line))
+    signer = signers.find(repository / ".git", str(file), ask=no_question, take_certificate=True)
+    assert refusal(lambda: signer.sign(MESSAGE, "git")).rule == "signing-failed"
 
 
 # Security keys

@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gitledger.errors import LedgerError, Malformed, Refused
 from gitledger.signing import sshsig
+from gitledger.signing.sshcert import Certificate
 
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
@@ -298,6 +300,70 @@ def test_no_bit_of_a_signature_can_be_flipped(parts: Parts) -> None:
 def test_a_sha256_signature_of_ssh_keygen_is_refused_beside_its_sha512_twin(key_file: Path) -> None:
     assert refusal(ssh_keygen_sign(key_file, MESSAGE, "-O", "hashalg=sha256")).rule == "signature-hash"
     assert accept(ssh_keygen_sign(key_file, MESSAGE, "-O", "hashalg=sha512"))
+
+
+# A certificate in place of the key
+
+
+@pytest.fixture(scope="module")
+def certificate(key_file: Path) -> Path:
+    """The certificate of alice's key by another, as ssh-keygen makes it."""
+    signer = key_file.with_name("nodes")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", signer], check=True)
+    command = ["ssh-keygen", "-q", "-s", signer, "-I", "rescue-1", "-n", "executor@alice", "-z", "7"]
+    subprocess.run([*command, key_file.with_suffix(".pub")], check=True)
+    return key_file.with_name("alice-cert.pub")
+
+
+def test_a_signature_with_a_certificate_is_read_by_whoever_asks_for_it(key_file: Path, certificate: Path) -> None:
+    data = ssh_keygen_sign(certificate, MESSAGE)
+    signature = sshsig.parse(data, take_certificate=True)
+    sshsig.verify(signature, MESSAGE, "git")
+    assert signature.certificate == Certificate.from_file_text(certificate.read_text())
+    assert signature.key == signature.certificate.key == accept(ssh_keygen_sign(key_file, MESSAGE)).key
+    assert sshsig.encode(signature) == data
+    with pytest.raises(Refused, match="bad-signature"):
+        sshsig.verify(signature, MESSAGE + b"\n", "git")
+
+
+def test_a_signature_with_a_certificate_is_refused_by_everybody_else(key_file: Path, certificate: Path) -> None:
+    assert refusal(ssh_keygen_sign(certificate, MESSAGE)).rule == "certificate-not-taken-here"
+    assert accept(ssh_keygen_sign(key_file, MESSAGE)).certificate is None
+
+
+def test_whoever_takes_a_certificate_takes_a_plain_key_too() -> None:
+    assert sshsig.parse(HONEST, take_certificate=True) == sshsig.parse(HONEST)
+    assert sshsig.parse(armour(touched().blob()), take_certificate=True).certificate is None
+
+
+def test_what_is_signed_here_with_a_certificate_is_what_ssh_keygen_writes(key_file: Path, certificate: Path) -> None:
+    private = load_ssh_private_key(key_file.read_bytes(), None)
+    assert isinstance(private, Ed25519PrivateKey)
+    data = sshsig.sign(private, MESSAGE, "git", Certificate.from_file_text(certificate.read_text()))
+    assert data == ssh_keygen_sign(certificate, MESSAGE)
+
+
+def test_a_certificate_that_is_spoiled_or_of_another_type_spoils_the_signature(certificate: Path) -> None:
+    blob = b64decode(certificate.read_text().split()[1])
+    whole = b64decode(ssh_keygen_sign(certificate, MESSAGE)[len(BEGIN) : -len(END)])
+    assert sshsig.parse(armour(whole), take_certificate=True).certificate
+
+    def rule(bent: bytes) -> str:
+        with pytest.raises(LedgerError) as caught:
+            sshsig.parse(armour(whole.replace(string(blob), string(bent))), take_certificate=True)
+        return caught.value.rule
+
+    assert rule(blob[:-1]) == "certificate-form"
+    assert rule(blob[:-1] + bytes([blob[-1] ^ 1])) in ("bad-signature", "non-canonical-scalar")
+    assert rule(blob.replace(b"rescue-1", b"rescue-2")) == "bad-signature"
+    assert rule(string(b"ssh-rsa-cert-v01@openssh.com") + blob[36:]) == "key-type-not-taken"
+
+
+def test_a_signature_with_a_certificate_cut_off_anywhere_is_refused(certificate: Path) -> None:
+    whole = b64decode(ssh_keygen_sign(certificate, MESSAGE)[len(BEGIN) : -len(END)])
+    for end in range(len(whole)):
+        with pytest.raises(Malformed, match=r"signature-form|signature-armour"):
+            sshsig.parse(armour(whole[:end]), take_certificate=True)
 
 
 # What is signed

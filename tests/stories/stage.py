@@ -3,7 +3,8 @@
 Each has a home, an SSH key in it and a name that git knows; nothing of the machine that runs the tests reaches them.
 `git@ledger.example:` leads to the home of the host, and `~/stick` is one stick that they hand round. The clock stands
 still while a command runs and goes on by a minute from one to the next, for git, for gitledger and for the hooks;
-whoever types `sleep 37d` lets it go on by that. So every hash in a guide comes out the same anywhere.
+whoever types `sleep 37d` lets it go on by that. A key that somebody makes is the next one of tests/keys, and a security
+key is one in software. So every hash in a guide comes out the same anywhere.
 """
 
 from __future__ import annotations
@@ -20,12 +21,21 @@ from pathlib import Path
 
 from world import place_key
 
+TESTS = Path(__file__).parent.parent
 ADDRESS = "git@ledger.example:"
 BEGINNING = 1795170000
 STEP = 60
 
-PEOPLE = {"you": "You", "alice": "Alice", "james": "James", "stranger": "Stranger", "host": "Host", "reader": "Reader"}
-KEYLESS = ("host", "reader")
+PEOPLE = {
+    "you": "You",
+    "alice": "Alice",
+    "james": "James",
+    "stranger": "Stranger",
+    "host": "Host",
+    "reader": "Reader",
+    "rescue": "Rescue",  # a stick that somebody boots
+}
+KEYLESS = ("host", "reader", "rescue")
 
 # What a Python of this world is: the one that runs the tests, with a clock that reads a file.
 _CLOCKED = """\
@@ -52,12 +62,33 @@ else:
 
 _SLEEP = re.compile(r"sleep ([0-9]+)d")
 
+# Where the shell was, and the agent that it knows, go on in the next one.
 _SHELL = """\
 cd -- "$1" || exit
+. "$4"
 eval "$2"
 status=$?
 pwd -P >"$3"
+export -p | grep SSH_A >"$4"
 exit $status
+"""
+
+# Makes a key as ssh-keygen does, and puts one of tests/keys in its place.
+_KEYGEN = """\
+import subprocess, sys
+from pathlib import Path
+
+sys.path[:0] = {search}
+from world import place_key
+
+program, *arguments = sys.argv[1:]
+path = Path(arguments[arguments.index("-f") + 1])
+passphrase = arguments[arguments.index("-N") + 1]
+taken = Path(__file__).with_name("taken")
+taken.touch()
+place_key(f"spare-{{taken.stat().st_size + 1}}", path)
+taken.write_bytes(taken.read_bytes() + b"x")
+subprocess.run([program, "-q", "-p", "-P", "", "-N", passphrase, "-f", path], check=True, stdout=subprocess.DEVNULL)
 """
 
 
@@ -90,7 +121,7 @@ class Stage:
         (self.root / "clock").write_text(str(self.now))
         end = self.root / "directory"
         done = subprocess.run(
-            ["sh", "-c", _SHELL, "sh", str(self._places[who]), command, str(end)],
+            ["sh", "-c", _SHELL, "sh", str(self._places[who]), command, str(end), str(self.root / f"agent-{who}")],
             env=self._environment(who),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -101,6 +132,12 @@ class Stage:
         )
         self._places[who] = Path(end.read_text().rstrip("\n"))
         return done.returncode, self._as_seen(who, done.stdout)
+
+    def close(self) -> None:
+        """End the agents that somebody left running."""
+        for who in PEOPLE:
+            if "SSH_AGENT_PID" in (self.root / f"agent-{who}").read_text():
+                self.run(who, "ssh-agent -k")
 
     def _as_seen(self, who: str, output: str) -> str:
         """The output where homes are in /home, the host is at its address, and no line ends in spaces."""
@@ -122,6 +159,8 @@ class Stage:
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_AUTHOR_DATE": date,
             "GIT_COMMITTER_DATE": date,
+            "SSH_SK_HELPER": str(self.root / "bin" / "ssh-sk-helper"),
+            "SK_SEED": who,
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
             "TERM": "dumb",
@@ -137,6 +176,12 @@ class Stage:
         python = f"exec {shlex.quote(sys.executable)} -P {shlex.quote(str(self.root / 'clocked.py'))}"
         self._make_program("python3", f'{python} "$@"')
         self._make_program("gitledger", f'{python} -m gitledger.cli "$@"')
+        keygen, program = self.root / "keygen.py", shlex.quote(shutil.which("ssh-keygen") or "ssh-keygen")
+        keygen.write_text(_KEYGEN.format(search=[str(TESTS)]))
+        made = f"exec {shlex.quote(sys.executable)} -P {shlex.quote(str(keygen))} {program}"
+        self._make_program("ssh-keygen", f'case " $* " in *" -t ed25519 "*) {made} "$@" ;; esac\nexec {program} "$@"')
+        helper = shlex.quote(str(TESTS / "sk_helper.py"))
+        self._make_program("ssh-sk-helper", f"exec {shlex.quote(sys.executable)} -P {helper}")
 
     def _make_program(self, name: str, line: str) -> None:
         path = self.root / "bin" / name
@@ -146,6 +191,7 @@ class Stage:
     def _make_home(self, who: str, name: str) -> None:
         home = self._places[who] = self.home(who)
         home.mkdir(parents=True)
+        (self.root / f"agent-{who}").touch()
         (home / ".gitconfig").write_text(
             f'[url "{self.home("host")}/"]\n\tinsteadOf = {ADDRESS}\n'
             f"[user]\n\tname = {name}\n\temail = {who}@example.org\n"

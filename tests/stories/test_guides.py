@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from runner import GUIDES, Play
+from runner import STORIES, Play
 from stage import Stage
 
 ONE, OTHER = "1" * 40, "2" * 40
 
 
 @pytest.mark.long
-def test_the_guides_play_as_they_are_written(tmp_path: Path) -> None:
-    play = Play(Stage(tmp_path / "world"))
-    for guide in GUIDES:
-        written = guide.read_text(encoding="utf-8")
-        played = play.guide(written)
-        difference = difflib.unified_diff(
-            written.splitlines(), played.splitlines(), f"docs/{guide.name}", "as played", lineterm="", n=1
-        )
-        assert played == written, "\n".join(difference)
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story[0].stem)
+def test_the_guides_play_as_they_are_written(tmp_path: Path, story: tuple[Path, ...]) -> None:
+    with closing(Stage(tmp_path / "world")) as stage:
+        play = Play(stage)
+        for guide in story:
+            written = guide.read_text(encoding="utf-8")
+            played = play.guide(written)
+            difference = difflib.unified_diff(
+                written.splitlines(), played.splitlines(), f"docs/{guide.name}", "as played", lineterm="", n=1
+            )
+            assert played == written, "\n".join(difference)
+
+
+@pytest.mark.long
+def test_an_agent_that_a_guide_leaves_running_is_ended(tmp_path: Path) -> None:
+    with closing(Stage(tmp_path)) as stage:
+        stage.run("alice", 'eval "$(ssh-agent)"')
+        assert stage.run("alice", "ssh-add -l") == (1, "The agent has no identities.\n")
+    assert stage.run("alice", "ssh-add -l")[0] == 2
 
 
 @pytest.mark.parametrize(
