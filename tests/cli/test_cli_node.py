@@ -13,6 +13,8 @@ from forge import Entry
 from typed import Clones, at_terminal, program, told, typed
 from world import Done, Person, World, accepted
 
+pytestmark = pytest.mark.long
+
 ALICE = "domains/alice/domain.yaml"
 BOTH = ("--roles", "executor,publisher", "--for", "8h")
 HOURS = 8 * 3600
@@ -249,7 +251,6 @@ def test_a_key_with_a_passphrase_is_asked_for_it_at_the_terminal(world: World, c
     assert shown.status == 0 and "Certified" in shown.text
 
 
-@pytest.mark.long
 def test_a_security_key_certifies(world: World, certifying: Path) -> None:
     token = {"SSH_SK_HELPER": str(world.path / "token"), "SK_SEED": "alice"}
     Path(token["SSH_SK_HELPER"]).write_text(f'#!/bin/sh\nexec "{sys.executable}" -P "{TOKEN}"\n')
@@ -374,7 +375,6 @@ def test_what_was_noted_and_is_damaged_is_told(world: World, certifying: Path) -
     assert "which nodes were certified here, can't be read" in " ".join((doctor.stdout + doctor.stderr).split())
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("named", ["7", "rescue-1", "certificate"])
 def test_a_node_is_revoked_by_its_serial_its_name_or_its_certificate(
     world: World, certifying: Path, named: str
@@ -451,7 +451,6 @@ def test_a_key_enters_with_what_it_certifies(world: World, clone: Path) -> None:
 # A rescue stick that is gone
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("rule", ["", "certificate-grace", "certificate-revoked"])
 def test_late_work_from_a_stick_that_is_gone_is_taken(world: World, clone_of: Clones, rule: str) -> None:
     """Within the grace; not beyond it, by the host's clock, and not once it is revoked."""
@@ -481,7 +480,6 @@ def test_late_work_from_a_stick_that_is_gone_is_taken(world: World, clone_of: Cl
     assert "refs/tags/common@2" in world.refs()
 
 
-@pytest.mark.long
 def test_what_gitledger_proposes_where_nobody_answers_goes_by_carry_out(world: World, certifying: Path) -> None:
     from gitledger.roles import consumer
 

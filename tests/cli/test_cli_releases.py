@@ -14,6 +14,8 @@ from bureau import key
 from typed import Clones, at_terminal, run_here, told, typed
 from world import World
 
+pytestmark = pytest.mark.long
+
 FAR = 4_000_000_000  # in the year 2096
 MADE = {"domains/alice/made.txt": b"first\nsecond\n"}
 
