@@ -19,6 +19,8 @@ from securesystemslib.signer import SSlibKey
 from typed import Clones, at_terminal, told, typed
 from world import Person, World
 
+pytestmark = pytest.mark.long
+
 AUDITOR, MAKER, CI = "spare-1", "spare-2", "alice-2"
 ARCHIVE = forge.sha256(stating.ARCHIVE["archive.tar"])
 

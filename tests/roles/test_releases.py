@@ -12,6 +12,8 @@ from world import Done, World, accepted, refused
 from gitledger.ledger import Ledger
 from gitledger.rules.transition import apply
 
+pytestmark = pytest.mark.long
+
 MADE = {"domains/alice/made.txt": b"made\n"}
 
 

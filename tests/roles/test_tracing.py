@@ -15,6 +15,8 @@ from gitledger.roles import tracing
 from gitledger.roles.place import Place
 from gitledger.roles.tracing import Attestations, Ledgers, Link, Thing
 
+pytestmark = pytest.mark.long
+
 ARCHIVE = forge.sha256(stating.ARCHIVE["archive.tar"])
 SUMMARY = forge.sha256(stating.SUMMARY["summary.txt"])
 ONE = forge.sha256(stating.FILES["files/one.txt"])
@@ -139,7 +141,6 @@ def test_a_node_is_named_as_its_certificate_names_it_with_the_roles_that_counted
 # Which snapshot it stands in
 
 
-@pytest.mark.long
 def test_what_went_and_came_again_stands_since_it_came_again(certified: World) -> None:
     digest = brought(certified, stating.represents(certified.anchor, stating.snapshot(certified.host, 2)))
     found = Attestations(certified.place())
@@ -221,7 +222,6 @@ def test_what_nothing_is_said_of_is_a_sentence(certified: World) -> None:
         assert refusal(certified, named).rule == rule
 
 
-@pytest.mark.long
 def test_one_name_for_two_snapshots_is_ambiguous(certified: World) -> None:
     for letter in "cd":
         about = stating.subject("alice@7", "sha256:" + letter * 64)
@@ -230,7 +230,6 @@ def test_one_name_for_two_snapshots_is_ambiguous(certified: World) -> None:
     assert len(traced(certified, "c" * 64).said) == 1
 
 
-@pytest.mark.long
 def test_receipts_that_make_one_file_of_itself_end(certified: World) -> None:
     """Nothing forbids a command that copies: each receipt is shown once in a direction."""
     path = "domains/alice/out/archive.tar"
