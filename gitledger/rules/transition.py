@@ -102,7 +102,7 @@ def apply(before: State, proposal: Proposal) -> Transition:
         salt=salt,
         demands=tuple(one for one in needs if isinstance(one, Demand)),
         approvals=approvals,
-        releasers={key: name for key, name in before.publishers(who.domain).items() if key in asked},
+        releasers={key: name for key, name in before.publishers(who.domain).items() if key in asked} if asked else {},
         until=None if proposal.certificate is None else nodes.until(before, proposal.certificate),
     )
 
@@ -157,12 +157,12 @@ def check_policies_path(path: str) -> None:
 
     Raises Refused (`policies-path`).
     """
-    first, _, *within = f"{path}/".split("/")[:-1]
-    folded = [fold(name) for name in within[:2]]
-    if first != "domains" or folded[:1] != ["policies"]:
+    first, _, rest = path.partition("/")
+    top, _, below = rest.partition("/")[2].partition("/")
+    if first != "domains" or fold(top) != "policies":
         return
-    rules = folded[1:] == ["publish.yaml"]
-    if within[0] != "policies" or (rules and within[1:] != ["publish.yaml"]):
+    rules = fold(below.partition("/")[0]) == "publish.yaml"
+    if top != "policies" or (rules and below != "publish.yaml"):
         raise Refused(
             "policies-path",
             "it would never be read: a domain's rules of publishing are the file policies/publish.yaml, spelled so",

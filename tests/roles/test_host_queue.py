@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import forge
+import pytest
 from spoken import mends, pushed, said, type_mends
 from world import Done, Person, World, accepted, refused
 
@@ -324,3 +325,10 @@ def test_a_line_stays_until_all_of_it_is_decided(world: World) -> None:
     assert waiting(world) == ["refs/proposals/alice/t"]
     accepted(receipt(world, world.alice, forge.withdrawal(world.bench(world.alice), second, world.alice.key), second))
     assert waiting(world) == []
+
+
+@pytest.mark.parametrize("path", ["README", "domains.md", "policies", "policies/publish.yaml"])
+def test_a_file_outside_of_all_domains_is_taken_where_the_policy_opens_its_path(world: World, path: str) -> None:
+    world.make_host(paths=["{match: '**', proposers: any}"])
+    proposal = world.propose(world.alice, {path: b"for all\n"})
+    assert [verdict.proposal.oid for verdict in world.emit().ready] == [proposal]
